@@ -1,0 +1,57 @@
+# Two commands do everything on a fresh machine with Python 3.11 or newer, make and git:
+#   make demo   real rollouts become a trained model on a CPU
+#   make test   linters, types and the whole suite
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+# Templates are imported where they stand; they must not fill up with bytecode.
+export PYTHONDONTWRITEBYTECODE := 1
+
+.PHONY: help demo test lint types format examples wheel clean
+
+help: ## list the targets
+	@grep -E '^[a-z]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 12
+
+demo: $(VENV)/tool ## sample rollouts become a trained model (about 5 minutes, mostly downloads)
+	$(BIN)/python examples/demo.py
+
+test: $(VENV)/all lint types ## linters, types and all tests (about 10 minutes)
+	$(BIN)/python -m pytest -n 2 --dist loadgroup
+
+lint: $(VENV)/all ## ruff, on our code and on the template's plain Python
+	$(BIN)/python -m ruff check .
+	$(BIN)/python -m ruff format --check .
+
+types: $(VENV)/all ## mypy --strict, on our code and on the template's plain Python
+	$(BIN)/python tests/check_types.py
+
+format: $(VENV)/all ## mend what ruff can mend
+	$(BIN)/python -m ruff check --fix .
+	$(BIN)/python -m ruff format .
+
+examples: $(VENV)/all ## write the sample rollouts and the rendered projects again
+	$(BIN)/python examples/make_rollouts.py
+	$(BIN)/python examples/render_projects.py
+
+wheel: $(VENV)/all ## build a wheel in dist/
+	$(BIN)/python -m build --wheel
+
+clean: ## remove environments and what demo wrote
+	rm -rf .venv demo dist
+
+$(VENV)/python:
+	@$(PYTHON) -c 'import sys; sys.exit("error: Python 3.11 or newer is needed, and $(PYTHON) is %d.%d; give another one: make PYTHON=python3.12" % sys.version_info[:2] if sys.version_info < (3, 11) else 0)'
+	$(PYTHON) -m venv $(VENV)
+	@touch $@
+
+# The tool alone, and the tool with everything that its tests and the generated projects need.
+$(VENV)/tool: $(VENV)/python pyproject.toml
+	@echo "Installing the tool (under a minute) ..."
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable .
+	@touch $@
+
+$(VENV)/all: $(VENV)/python pyproject.toml
+	@echo "Installing torch, TRL and the test tools: 1.5 GB and two minutes or more, once ..."
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check torch==2.13.0
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[train,dev]'
+	@touch $@

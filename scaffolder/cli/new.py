@@ -1,0 +1,172 @@
+"""`rl-scaffolder new`: from choices to a project."""
+
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from scaffolder import vocabulary
+from scaffolder.errors import Cancelled
+
+if TYPE_CHECKING:
+    from scaffolder.plan import Plan
+    from scaffolder.spec import ProjectSpec
+
+
+def _complete_framework(incomplete: str) -> list[str]:
+    from scaffolder.frameworks import names
+
+    return [name for name in names() if name.startswith(incomplete)]
+
+
+def _one_of(words: Iterable[str]) -> Any:
+    return lambda incomplete: [word for word in words if word.startswith(incomplete)]
+
+
+CHOICES = "Choices"
+RUN = "How to run"
+
+
+def new(
+    directory: Annotated[
+        Path | None,
+        typer.Argument(metavar="DIR", help="New or empty directory. [FRAMEWORK-ALGORITHM]"),
+    ] = None,
+    framework: Annotated[
+        str | None,
+        typer.Option(
+            help="Training framework.", autocompletion=_complete_framework, rich_help_panel=CHOICES
+        ),
+    ] = None,
+    algorithm: Annotated[
+        str | None,
+        typer.Option(
+            help="What to do with the data.",
+            autocompletion=_one_of(vocabulary.ALGORITHMS),
+            rich_help_panel=CHOICES,
+        ),
+    ] = None,
+    pattern: Annotated[
+        str | None,
+        typer.Option(autocompletion=_one_of(vocabulary.PATTERNS), rich_help_panel=CHOICES),
+    ] = None,
+    topology: Annotated[
+        str | None,
+        typer.Option(
+            help="Where the GPUs are.",
+            autocompletion=_one_of(vocabulary.TOPOLOGIES),
+            rich_help_panel=CHOICES,
+        ),
+    ] = None,
+    nodes: Annotated[
+        str | None, typer.Option(metavar="N", help="Machines.", rich_help_panel=CHOICES)
+    ] = None,
+    gpus_per_node: Annotated[
+        str | None, typer.Option(metavar="N", help="GPUs of one machine.", rich_help_panel=CHOICES)
+    ] = None,
+    gpu_memory: Annotated[
+        str | None,
+        typer.Option(metavar="GIB", help="Memory of one GPU, GiB.", rich_help_panel=CHOICES),
+    ] = None,
+    model: Annotated[
+        str | None, typer.Option(help="Hugging Face id or local folder.", rich_help_panel=CHOICES)
+    ] = None,
+    rollouts: Annotated[
+        str | None,
+        typer.Option(metavar="PATH", help="Rollouts, a file or folder.", rich_help_panel=CHOICES),
+    ] = None,
+    tracker: Annotated[
+        str | None,
+        typer.Option(
+            help="Where the loss curve goes.",
+            autocompletion=_one_of(vocabulary.TRACKERS),
+            rich_help_panel=CHOICES,
+        ),
+    ] = None,
+    answers: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE", help="Answers as YAML or JSON; flags win.", rich_help_panel=CHOICES
+        ),
+    ] = None,
+    assignments: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set", metavar="KEY=VALUE", help="Any other answer.", rich_help_panel=CHOICES
+        ),
+    ] = None,
+    yes: Annotated[
+        bool, typer.Option("--yes", "-y", help="Ask nothing; take defaults.", rich_help_panel=RUN)
+    ] = False,
+    dry_run: Annotated[
+        bool,
+        typer.Option("--dry-run", help="Show files and plan; write nothing.", rich_help_panel=RUN),
+    ] = False,
+    git: Annotated[
+        bool, typer.Option(help="Make it a git repository.", rich_help_panel=RUN)
+    ] = True,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print JSON for scripts.", rich_help_panel=RUN)
+    ] = False,
+) -> None:
+    """Render a training project into DIR."""
+    from scaffolder import frameworks, render, wizard
+
+    flags = {
+        "framework": framework,
+        "algorithm": algorithm,
+        "pattern": pattern,
+        "topology": topology,
+        "nodes": nodes,
+        "gpus_per_node": gpus_per_node,
+        "gpu_memory": gpu_memory,
+        "model": model,
+        "rollouts": rollouts,
+        "tracker": tracker,
+    }
+    given = wizard.gather(answers, assignments or [], flags)
+    asking = not yes and not as_json and sys.stdin.isatty() and sys.stdout.isatty()
+    try:
+        if directory is not None:
+            render.check_target(wizard.target(directory, given))
+        if asking:
+            directory, given = wizard.ask(directory, given)
+        target = wizard.target(directory, given)
+        spec = wizard.spec(target, given)
+        plan = frameworks.resolve(spec).plan(spec)
+        if asking and not dry_run and not wizard.confirm(target, spec, plan):
+            raise Cancelled
+        if dry_run:
+            files = render.preview(spec, plan)
+        else:
+            files = render.create(spec, plan, target, git=git).files
+    except KeyboardInterrupt:
+        raise Cancelled from None
+    _report(target, files, spec, plan, as_json=as_json, dry_run=dry_run)
+
+
+def _report(
+    target: Path,
+    files: list[str],
+    spec: "ProjectSpec",
+    plan: "Plan",
+    *,
+    as_json: bool,
+    dry_run: bool,
+) -> None:
+    from scaffolder import wizard
+    from scaffolder.cli.output import print_json
+
+    if as_json:
+        report = {"path": str(target), "files": files}
+        answers = {"answers": spec.model_dump(mode="json"), "plan": plan.model_dump(mode="json")}
+        print_json({**report, **answers})
+        return
+    if dry_run:
+        wizard.show(target, spec, plan)
+        print("\n".join(files))
+        print(f"\n{len(files)} files. Nothing was written (--dry-run).")
+        return
+    wizard.show_next_steps(target, spec, plan, count=len(files))

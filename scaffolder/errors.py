@@ -1,0 +1,138 @@
+"""Everything that can go wrong through no fault of the code, with what to do about it.
+
+    UserError
+    ├── InvalidAnswers        values that cannot be used, all of them at once
+    ├── MissingAnswers        values that have no default
+    ├── UnsupportedChoice     a combination that no adapter offers, and the nearest that one does
+    ├── InfeasiblePlan        arithmetic that does not come out
+    ├── UnreadableAnswers     an answers file that is not one
+    ├── TargetNotEmpty        a directory that already holds something
+    ├── CannotWrite           the file system says no
+    ├── MissingProgram        git is not there
+    ├── BrokenFramework       a third-party framework that does not load
+    └── Cancelled             Ctrl-C, or "no" to the last question
+
+Each builds its own message. Only the command line prints them. A traceback is always a bug.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+
+class UserError(Exception):
+    """Something the user can mend: what is wrong, point by point, and the remedy."""
+
+    exit_code = 2
+
+    def __init__(self, problem: str, *, reasons: Sequence[str] = (), remedy: str = "") -> None:
+        self.problem = problem
+        self.reasons = list(reasons)
+        self.remedy = remedy
+        super().__init__(problem)
+
+    def __str__(self) -> str:
+        lines = [self.problem, *(f"  - {reason}" for reason in self.reasons)]
+        return "\n".join([*lines, self.remedy] if self.remedy else lines)
+
+
+class InvalidAnswers(UserError):
+    """One or more answers have a value that cannot be used."""
+
+    def __init__(self, reasons: Sequence[str]) -> None:
+        super().__init__(
+            "These answers cannot be used:", reasons=reasons, remedy="Nothing was written."
+        )
+
+
+class MissingAnswers(UserError):
+    """Answers without a default were not given, and nobody can be asked."""
+
+    def __init__(self, names: Sequence[str]) -> None:
+        flags = " ".join(f"--{name.replace('_', '-')} ..." for name in names)
+        super().__init__(
+            f"Missing: {', '.join(names)}.",
+            remedy=f"Pass {flags}, or give them in a file with --answers, "
+            "or run on a terminal without --yes to be asked.",
+        )
+        self.names = list(names)
+
+
+class UnsupportedChoice(UserError):
+    """The combination is not offered; `nearest` is the closest one that is."""
+
+    def __init__(self, reasons: Sequence[str], nearest: str) -> None:
+        super().__init__(
+            "This combination is not offered:",
+            reasons=reasons,
+            remedy=f"The nearest that is: {nearest}\n`rl-scaffolder frameworks` lists all of them.",
+        )
+
+
+class InfeasiblePlan(UserError):
+    """The sizes do not come out; every reason names numbers that do."""
+
+    def __init__(self, reasons: Sequence[str]) -> None:
+        super().__init__(
+            "This cannot be run as asked:", reasons=reasons, remedy="Nothing was written."
+        )
+
+
+class UnreadableAnswers(UserError):
+    """The file given with --answers holds no answers."""
+
+    def __init__(self, path: Path, why: str) -> None:
+        super().__init__(
+            f"Cannot read answers from {path}: {why}.",
+            remedy="Give a YAML or JSON file with one `name: value` per answer, "
+            "or the .copier-answers.yml of another project.",
+        )
+
+
+class TargetNotEmpty(UserError):
+    """The project would land among files that are already there."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(
+            f"{path} is not an empty directory, and nothing in it was touched.",
+            remedy="Choose a new directory, or empty this one.",
+        )
+
+
+class CannotWrite(UserError):
+    """The operating system refused to create the project."""
+
+    def __init__(self, path: Path, error: OSError) -> None:
+        super().__init__(
+            f"Cannot write {path}: {error.strerror or error}.",
+            remedy="Choose a directory that you may write to, on a disk with free space.",
+        )
+
+
+class MissingProgram(UserError):
+    """A program that the tool calls is not installed."""
+
+    def __init__(self, program: str, purpose: str) -> None:
+        super().__init__(
+            f"{program} is not installed; it is needed to {purpose}.",
+            remedy=f"Install {program} and run the command again.",
+        )
+
+
+class BrokenFramework(UserError):
+    """A package registered a framework that cannot be loaded."""
+
+    def __init__(self, name: str, package: str, error: Exception) -> None:
+        super().__init__(
+            f"The framework {name!r} of the package {package} does not load: {error}.",
+            remedy=f"Update or uninstall {package}.",
+        )
+
+
+class Cancelled(UserError):
+    """The user stopped before anything was written."""
+
+    exit_code = 130
+    """As shells have it after Ctrl-C."""
+
+    def __init__(self) -> None:
+        super().__init__("cancelled; nothing was written.")

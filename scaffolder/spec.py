@@ -1,0 +1,118 @@
+"""What the user may choose, and nothing else."""
+
+import difflib
+import re
+from collections.abc import Mapping
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic_core import ErrorDetails
+
+from scaffolder.errors import InvalidAnswers, MissingAnswers
+from scaffolder.vocabulary import Algorithm, Pattern, Topology, Tracker
+
+_PROJECT_NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?")
+
+
+def _project_name(value: str) -> str:
+    if not _PROJECT_NAME.fullmatch(value):
+        raise ValueError(
+            "must be letters, digits, '.', '_' and '-', and begin and end with a letter or digit "
+            "(it becomes a Python package name); choose one with --set project_name=..."
+        )
+    return value
+
+
+def _one_line(value: str) -> str:
+    if not value.strip():
+        raise ValueError("must not be empty")
+    if not value.isprintable():
+        raise ValueError("must be one line of printable characters")
+    if value != value.strip():
+        raise ValueError("must not begin or end with a space")
+    return value
+
+
+OneLine = Annotated[str, AfterValidator(_one_line)]
+
+
+class ProjectSpec(BaseModel):
+    """The user's choices. Immutable; what follows from them is the `Plan`."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=())
+
+    project_name: Annotated[str, AfterValidator(_project_name)]
+    """Name of the project and of its runs."""
+    framework: str
+    """Name of an adapter; discovery knows which there are."""
+    algorithm: Algorithm
+    pattern: Pattern = "direct"
+    topology: Topology = "local"
+    nodes: int = Field(default=1, ge=1, le=10_000)
+    """Machines."""
+    gpus_per_node: int = Field(default=1, ge=1, le=64)
+    """GPUs of one machine."""
+    gpu_memory: float = Field(default=80, gt=0, le=10_000)
+    """Memory of one GPU, GiB."""
+    model: OneLine = "Qwen/Qwen3-0.6B"
+    """Hugging Face id, or a local folder."""
+    model_billions: float | None = Field(default=None, gt=0, le=100_000)
+    """Parameters of the model in billions. Read from the model's name or folder when absent."""
+    rollouts: OneLine = "rollouts.jsonl"
+    """File or folder with the rollouts."""
+    tracker: Tracker = "tensorboard"
+    sequence_length: int = Field(default=4096, ge=16, le=10_000_000)
+    """Longest row that is trained, tokens."""
+    global_batch_size: int | None = Field(default=None, ge=1, le=1_000_000)
+    """Sequences (for preference data: pairs) per optimizer step over all GPUs."""
+    epochs: float = Field(default=1, gt=0, le=1000)
+    """Passes over the data."""
+
+
+REQUIRED = tuple(name for name, field in ProjectSpec.model_fields.items() if field.is_required())
+
+
+def default(name: str) -> Any:
+    """The default of one answer, for showing it in a question."""
+    return ProjectSpec.model_fields[name].default
+
+
+def build(answers: Mapping[str, Any]) -> ProjectSpec:
+    """Validate answers, as typed or read from a file.
+
+    Raises:
+        MissingAnswers: naming every answer that has no default and was not given.
+        InvalidAnswers: naming every answer that cannot be used, and why.
+    """
+    try:
+        return ProjectSpec.model_validate(dict(answers))
+    except ValidationError as error:
+        problems = error.errors(include_url=False, include_context=False)
+    missing = [str(problem["loc"][0]) for problem in problems if problem["type"] == "missing"]
+    invalid = [_describe(problem) for problem in problems if problem["type"] != "missing"]
+    if invalid:
+        raise InvalidAnswers([*invalid, *(f"{name}: is missing" for name in missing)])
+    raise MissingAnswers(missing)
+
+
+def _describe(problem: ErrorDetails) -> str:
+    name = str(problem["loc"][0])
+    if problem["type"] == "extra_forbidden":
+        near = difflib.get_close_matches(name, ProjectSpec.model_fields, n=1)
+        hint = (
+            f"did you mean {near[0]}?" if near else f"known: {', '.join(ProjectSpec.model_fields)}"
+        )
+        return f"{name}: no such answer; {hint}"
+    message = problem["msg"].removeprefix("Value error, ")
+    return f"{name} = {problem['input']!r}: {message[0].lower()}{message[1:]}"
+
+
+def problem_with(name: str, value: Any) -> str | None:
+    """Why one answer cannot be used, whatever the others are; None when it can."""
+    probe = dict.fromkeys(REQUIRED, "x") | {"algorithm": "sft", name: value}
+    try:
+        ProjectSpec.model_validate(probe)
+    except ValidationError as error:
+        problems = error.errors(include_url=False, include_context=False)
+        return _describe(problems[0])
+    return None

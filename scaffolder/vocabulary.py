@@ -1,0 +1,29 @@
+"""The words a user may say, as types. Plain typing, so that shell completion stays fast.
+
+The names are the field's own; `README.md` explains each to a newcomer.
+"""
+
+from typing import Literal, get_args
+
+Algorithm = Literal[
+    "sft", "dpo", "kto", "rm", "grpo", "rloo", "ppo", "reinforce_pp", "dapo", "gspo"
+]
+"""What is done with the data. The first four read it, the others generate."""
+
+DatasetKind = Literal["sft", "preference", "unpaired", "prompts", "trajectories"]
+"""What one row of the prepared data holds."""
+
+Pattern = Literal["direct", "continuous", "staged"]
+"""`direct`: data in, model out. `continuous`: generate, train, generate. `staged`: named stages."""
+
+Topology = Literal["local", "slurm", "ray", "kubernetes"]
+"""Where the GPUs are."""
+
+Tracker = Literal["tensorboard", "wandb", "mlflow", "none"]
+"""Where the loss curve goes."""
+
+ALGORITHMS: tuple[Algorithm, ...] = get_args(Algorithm)
+OFFLINE: frozenset[str] = frozenset({"sft", "dpo", "kto", "rm"})
+PATTERNS: tuple[Pattern, ...] = get_args(Pattern)
+TOPOLOGIES: tuple[Topology, ...] = get_args(Topology)
+TRACKERS: tuple[Tracker, ...] = get_args(Tracker)

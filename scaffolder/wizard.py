@@ -1,0 +1,225 @@
+"""Questions on a terminal, and the gathering of answers from files and flags.
+
+Writes no files and knows no Jinja.
+"""
+
+import os
+import shlex
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from scaffolder import spec as specs
+from scaffolder.errors import InvalidAnswers, UnreadableAnswers
+from scaffolder.frameworks import Framework, discover
+from scaffolder.plan import Plan
+from scaffolder.spec import ProjectSpec
+from scaffolder.vocabulary import TRACKERS
+
+Answers = dict[str, Any]
+
+TITLES = {
+    "sft": "supervised fine-tuning on the best rollouts",
+    "dpo": "preferences: better against worse rollout of a task",
+    "kto": "good and bad rollouts without pairs",
+    "rm": "a reward model",
+    "grpo": "online, groups of samples compared",
+    "rloo": "online, leave-one-out baseline",
+    "ppo": "online, with a critic",
+    "reinforce_pp": "online, REINFORCE++",
+    "dapo": "GRPO with dynamic sampling",
+    "gspo": "GRPO with sequence-level ratios",
+    "local": "this machine",
+    "slurm": "a Slurm cluster",
+    "ray": "a running Ray cluster",
+    "kubernetes": "a Kubernetes cluster",
+    "direct": "data in, model out",
+    "continuous": "generate, train, generate with the new model, and again",
+    "staged": "named stages that can be resumed",
+}
+
+
+def gather(file: Path | None, assignments: Sequence[str], flags: Mapping[str, Any]) -> Answers:
+    """Answers from a file, from `--set`, and from flags; the later wins.
+
+    Raises:
+        UnreadableAnswers, InvalidAnswers
+    """
+    given = _read(file) if file else {}
+    malformed = [word for word in assignments if "=" not in word or word.startswith("=")]
+    if malformed:
+        raise InvalidAnswers([f"--set {word!r}: must be key=value" for word in malformed])
+    given.update({name: value for name, _, value in (word.partition("=") for word in assignments)})
+    given.update({name: value for name, value in flags.items() if value is not None})
+    return given
+
+
+def _read(file: Path) -> Answers:
+    """The answers of a YAML or JSON file; what Copier and the plan add is left out."""
+    try:
+        loaded = yaml.safe_load(file.read_text("utf-8"))
+    except OSError as error:
+        raise UnreadableAnswers(file, error.strerror or str(error)) from None
+    except (UnicodeDecodeError, yaml.YAMLError) as error:
+        raise UnreadableAnswers(file, f"it is not YAML ({' '.join(str(error).split())})") from None
+    if not isinstance(loaded, dict):
+        raise UnreadableAnswers(file, "it holds no `name: value` lines")
+    return {
+        str(name): value
+        for name, value in loaded.items()
+        if not str(name).startswith("_") and name != "plan"
+    }
+
+
+def target(directory: Path | None, given: Answers) -> Path:
+    """Where the project goes, absolute: the given directory, or one named after what it does."""
+    if directory is None:
+        named = given.get("project_name") or "-".join(
+            str(given[name]) for name in ("framework", "algorithm") if name in given
+        )
+        directory = Path(str(named) or "project")
+    return Path(os.path.normpath(directory.absolute()))
+
+
+def spec(directory: Path, given: Answers) -> ProjectSpec:
+    """The validated spec; the project is named after its directory unless told otherwise."""
+    return specs.build({"project_name": directory.name, **given})
+
+
+def ask(directory: Path | None, given: Answers) -> tuple[Path, Answers]:
+    """Ask for every answer that was not given.
+
+    Raises:
+        KeyboardInterrupt: on Ctrl-C.
+    """
+    answers = dict(given)
+    frameworks = discover()
+    if "framework" not in answers:
+        titles = {name: f"{each.title} {each.version}" for name, each in frameworks.items()}
+        answers["framework"] = _select("Which framework trains?", titles, "trl")
+    framework = frameworks.get(str(answers["framework"]))
+    if framework is not None:
+        _ask_offered(framework, answers)
+    for name, question in (
+        ("gpus_per_node", "How many GPUs has one machine?"),
+        ("gpu_memory", "How much memory has one GPU, in GiB?"),
+        ("model", "Which model? (Hugging Face id or local folder)"),
+        ("rollouts", "Where are the rollouts? (file or folder)"),
+    ):
+        if name not in answers:
+            answers[name] = _text(question, str(specs.default(name)), name)
+    if "tracker" not in answers:
+        trackers: dict[str, str] = {name: name for name in TRACKERS}
+        answers["tracker"] = _select("Where should the loss curve go?", trackers, "tensorboard")
+    if directory is None:
+        default = target(None, answers).name
+        directory = Path(_text("Which directory?", default, None))
+    return directory, answers
+
+
+def _ask_offered(framework: Framework, answers: Answers) -> None:
+    """Algorithm, topology and pattern, of what the framework offers; a single choice is taken."""
+    questions: tuple[tuple[str, str, Sequence[str]], ...] = (
+        ("algorithm", "Which algorithm?", tuple(framework.algorithms)),
+        ("topology", "Where are the GPUs?", framework.topologies),
+        ("pattern", "Which pattern?", framework.patterns),
+    )
+    for name, question, words in questions:
+        if name in answers:
+            continue
+        titles = {word: f"{word}: {TITLES[word]}" for word in words}
+        answers[name] = _select(question, titles, words[0]) if len(words) > 1 else words[0]
+    if "nodes" not in answers and answers["topology"] != "local":
+        answers["nodes"] = _text("How many machines?", str(specs.default("nodes")), "nodes")
+
+
+def _select(question: str, titles: Mapping[str, str], default: str) -> str:
+    import questionary
+
+    choices = [questionary.Choice(title, value=name) for name, title in titles.items()]
+    chosen: str = questionary.select(
+        question, choices, default=default if default in titles else None
+    ).unsafe_ask()
+    return chosen
+
+
+def _text(question: str, default: str, name: str | None) -> str:
+    """Ask for a line; an answer with a name is validated while it is typed."""
+    import questionary
+
+    def problem(value: str) -> bool | str:
+        if name is None:
+            return bool(value.strip()) or "must not be empty"
+        return specs.problem_with(name, value) or True
+
+    typed: str = questionary.text(question, default=default, validate=problem).unsafe_ask()
+    return typed.strip()
+
+
+def confirm(directory: Path, spec: ProjectSpec, plan: Plan) -> bool:
+    """Show what will be written and ask whether to go on."""
+    import questionary
+
+    show(directory, spec, plan)
+    return bool(questionary.confirm("Write the project?", default=True).unsafe_ask())
+
+
+def show(directory: Path, spec: ProjectSpec, plan: Plan) -> None:
+    """The summary: what was chosen and what follows from it."""
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(
+        title=f"{spec.project_name} in {directory}", title_justify="left", show_header=False
+    )
+    for name, value in summary(spec, plan):
+        table.add_row(name, Text(value))
+    console = Console()
+    console.print(table)
+    for note in plan.notes:
+        console.print(Text(f"note: {note}"))
+
+
+def summary(spec: ProjectSpec, plan: Plan) -> list[tuple[str, str]]:
+    """Lines of the summary, as (what, value)."""
+    split = {"none": "a copy of the model on each", "fsdp": "split over all with FSDP"}
+    batch = (
+        f"{plan.micro_batch_size} per GPU x {plan.accumulation_steps} accumulated "
+        f"x {plan.data_parallel} GPU(s) = {plan.global_batch_size}"
+    )
+    memory = (
+        f"about {plan.memory.total:.0f} of {spec.gpu_memory:g} GiB per GPU"
+        if plan.memory
+        else "not estimated"
+    )
+    return [
+        ("framework", f"{spec.framework} {plan.framework_version}"),
+        ("algorithm", f"{spec.algorithm}, on {plan.dataset_kind} data"),
+        (
+            "where",
+            f"{spec.topology}, {spec.nodes} x {spec.gpus_per_node} GPU(s), {split[plan.sharding]}",
+        ),
+        ("model", spec.model),
+        ("rollouts", spec.rollouts),
+        ("batch", batch),
+        ("sequence length", f"{spec.sequence_length} tokens"),
+        ("memory", memory),
+        ("tracker", spec.tracker),
+    ]
+
+
+def show_next_steps(directory: Path, spec: ProjectSpec, plan: Plan, *, count: int) -> None:
+    """What was written and the commands that come next."""
+    show(directory, spec, plan)
+    try:
+        shown = directory.relative_to(Path.cwd())
+    except ValueError:
+        shown = directory
+    print(f"\nWrote {count} files to {directory}. Next:\n")
+    print(f"  cd {shlex.quote(str(shown))}")
+    print("  make install    # an environment of its own, with the pinned framework")
+    print("  make smoke      # the whole path with a tiny model, on a CPU, in minutes")
+    print("  make train      # filter, prepare and train on your rollouts")

@@ -1,0 +1,50 @@
+"""mypy --strict over the tool, and over each framework's plain Python as it stands in a project.
+
+A project's modules import each other from its root, so every framework is checked as one rendered
+project, and under the settings of the tool.
+"""
+
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from scaffolder.frameworks import discover
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+def main() -> None:
+    overlays = os.pathsep.join(str(folder) for folder in (ROOT / "templates").glob("{{*}}"))
+    failed = [
+        mypy(
+            ROOT,
+            "scaffolder",
+            "tests",
+            *map(str, (ROOT / "examples").glob("*.py")),
+            MYPYPATH=overlays,
+        )
+    ]
+    for name, framework in discover().items():
+        with tempfile.TemporaryDirectory() as folder:
+            project = Path(folder) / name
+            algorithm = next(iter(framework.algorithms))
+            new = ["new", str(project), "--framework", name, "--algorithm", algorithm]
+            subprocess.run(
+                [sys.executable, "-m", "scaffolder", *new, "--yes", "--json"],
+                check=True,
+                stdout=subprocess.DEVNULL,
+            )
+            failed.append(mypy(project, "."))
+    sys.exit(any(failed))
+
+
+def mypy(where: Path, *targets: str, **environment: str) -> bool:
+    config = ROOT / "pyproject.toml"
+    command = [sys.executable, "-m", "mypy", "--config-file", str(config), *targets]
+    return subprocess.run(command, cwd=where, env={**os.environ, **environment}).returncode != 0
+
+
+if __name__ == "__main__":
+    main()

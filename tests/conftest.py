@@ -1,0 +1,52 @@
+"""Fixtures: the command line as a person types it, and rendered projects."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+TEMPLATES = ROOT / "templates"
+BASE = TEMPLATES / "{{base}}"
+SAMPLE = BASE / "tests" / "sample_rollouts.jsonl"
+
+sys.dont_write_bytecode = True
+sys.path.insert(0, str(BASE))
+os.environ["HF_HUB_OFFLINE"] = "1"
+os.environ["OMP_NUM_THREADS"] = "1"
+
+Result = subprocess.CompletedProcess[str]
+Command = Callable[..., Result]
+
+
+def run(command: list[str], cwd: Path, **options: Any) -> Result:
+    return subprocess.run(
+        command, cwd=cwd, text=True, capture_output=True, stdin=subprocess.DEVNULL, **options
+    )
+
+
+@pytest.fixture
+def scaffold(tmp_path: Path) -> Command:
+    """`rl-scaffolder ARGUMENTS` in an empty directory, without a terminal."""
+
+    def call(*arguments: str, cwd: Path = tmp_path) -> Result:
+        return run([sys.executable, "-m", "scaffolder", *arguments], cwd)
+
+    return call
+
+
+@pytest.fixture
+def new(scaffold: Command) -> Callable[..., Path]:
+    """Render a project and return its folder."""
+
+    def call(name: str, *arguments: str) -> Path:
+        result = scaffold("new", name, "--yes", "--json", *arguments)
+        assert result.returncode == 0, result.stderr
+        return Path(json.loads(result.stdout)["path"])
+
+    return call

@@ -1,0 +1,143 @@
+"""The command line without a terminal: what it prints, and how it ends."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from conftest import ROOT, Command
+
+from scaffolder import __version__
+from scaffolder.frameworks import discover
+
+TRL_DPO = ("--framework", "trl", "--algorithm", "dpo")
+
+
+def test_version(scaffold: Command) -> None:
+    result = scaffold("--version")
+    assert (result.returncode, result.stdout) == (0, f"rl-scaffolder {__version__}\n")
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["new", "--help"], ["frameworks", "--help"]])
+def test_help_imports_nothing_heavy(arguments: list[str]) -> None:
+    heavy = ["copier", "questionary", "msgspec", "jinja2", "torch"]
+    script = (
+        "import sys; sys.argv[1:] = sys.argv[1:]\n"
+        "from scaffolder.cli import main\n"
+        "try: main()\n"
+        "finally: print([name for name in %r if name in sys.modules], file=sys.stderr)" % (heavy,)
+    )
+    result = subprocess.run([sys.executable, "-c", script, *arguments], capture_output=True, text=True)
+    assert result.returncode == 0
+    assert "Usage: " in result.stdout
+    assert result.stderr == "[]\n"
+
+
+def test_frameworks_as_json_is_the_contract(scaffold: Command) -> None:
+    listed = json.loads(scaffold("frameworks", "--json").stdout)["frameworks"]
+    assert [entry["name"] for entry in listed] == list(discover())
+    for entry in listed:
+        assert set(entry) == {"name", "version", "algorithms", "topologies", "patterns"}
+    trl = next(entry for entry in listed if entry["name"] == "trl")
+    assert trl["version"] == "1.16.0"
+    assert trl["algorithms"] == ["sft", "dpo"]
+
+
+def test_frameworks_table_names_versions(scaffold: Command) -> None:
+    shown = scaffold("frameworks").stdout
+    assert all(each.name in shown and each.version in shown for each in discover().values())
+
+
+def test_without_a_terminal_all_missing_answers_are_named(scaffold: Command, tmp_path: Path) -> None:
+    result = scaffold("new", "p")
+    assert result.returncode == 2
+    assert "framework, algorithm" in result.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_everything_wrong_is_reported_at_once(scaffold: Command, tmp_path: Path) -> None:
+    result = scaffold(
+        *("new", "p", *TRL_DPO, "--nodes", "none", "--gpu-memory", "-1", "--tracker", "excel"),
+        *("--set", "sequence_lenth=4"),
+    )
+    assert result.returncode == 2
+    for part in ("nodes = 'none'", "gpu_memory = '-1'", "tracker = 'excel'", "sequence_length?"):
+        assert part in result.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_illegal_combination_names_all_reasons_and_the_nearest_legal_one(scaffold: Command) -> None:
+    result = scaffold(
+        *("new", "p", "--framework", "trl", "--algorithm", "ppo", "--topology", "slurm"),
+        *("--pattern", "staged", "--json"),
+    )
+    assert result.returncode == 2
+    error = json.loads(result.stdout)["error"]
+    assert len(error["reasons"]) == 3
+    assert "no longer has a PPO trainer" in error["reasons"][0]
+    nearest = "--framework trl --algorithm sft --topology local --pattern direct"
+    assert nearest in error["remedy"]
+    flags = error["remedy"].split("that is: ")[1].splitlines()[0].split()
+    assert scaffold("new", "p", *flags, "--dry-run").returncode == 0
+
+
+def test_unknown_framework_gets_a_suggestion(scaffold: Command) -> None:
+    result = scaffold("new", "p", "--framework", "tlr", "--algorithm", "sft")
+    assert result.returncode == 2
+    assert "did you mean trl?" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"- a\n- b\n", "no `name: value` lines"),
+        (b"a: [", "not YAML"),
+        (b"\xff\xfe\x00", "not YAML"),
+        (None, "No such file"),
+    ],
+)
+def test_bad_answers_file(scaffold: Command, tmp_path: Path, content: bytes | None, said: str) -> None:
+    file = tmp_path / "answers.yml"
+    if content is not None:
+        file.write_bytes(content)
+    result = scaffold("new", "p", "--answers", str(file))
+    assert result.returncode == 2
+    assert said in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+def test_wrong_usage_ends_with_2(scaffold: Command) -> None:
+    assert scaffold("new", "--no-such-option").returncode == 2
+    assert scaffold("nwe").returncode == 2
+    assert scaffold("new", "p", *TRL_DPO, "--set", "epochs").returncode == 2
+
+
+def test_completion_offers_what_there_is() -> None:
+    def complete(words: str) -> list[str]:
+        environment = {
+            "_RL_SCAFFOLDER_COMPLETE": "complete_bash",
+            "COMP_WORDS": words,
+            "COMP_CWORD": str(len(words.split(" ")) - 1),
+            "PATH": str(Path(sys.executable).parent),
+        }
+        program = Path(sys.executable).with_name("rl-scaffolder")
+        command = [sys.executable, str(program)]
+        return subprocess.run(command, env=environment, capture_output=True, text=True).stdout.split()
+
+    assert complete("rl-scaffolder ") == ["new", "frameworks"]
+    assert complete("rl-scaffolder new --framework ") == list(discover())
+    assert complete("rl-scaffolder new --algorithm d") == ["dpo", "dapo"]
+
+
+def test_cost_of_version_and_completion_is_that_of_typer() -> None:
+    """User CPU, paired in one run and repeated; the smallest of each is the least disturbed."""
+    program = Path(sys.executable).with_name("rl-scaffolder")
+    measured = subprocess.run(
+        [sys.executable, str(ROOT / "tests" / "startup.py"), str(program)],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    ratios = json.loads(measured.stdout)
+    assert max(ratios.values()) <= 1.3, ratios
