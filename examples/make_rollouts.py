@@ -123,7 +123,8 @@ def bill_task(random_: random.Random) -> Json:
 
 def customer_task(random_: random.Random) -> Json:
     item, count = random_.choice(sorted(PRICES)), random_.randint(2, 9)
-    question = f"I want some {item}. What do I pay?"
+    name = random_.choice(["Ada", "Alan", "Barbara", "Edsger", "Grace", "Kurt", "Emmy"])
+    question = f"I am {name} and I want some {item}. What do I pay?"
     return {
         "kind": "customer",
         "item": item,
@@ -219,10 +220,13 @@ def records(tasks: int) -> Iterator[Json]:
     """Rollouts in the order in which they end, which is not the order of the tasks."""
     random_ = random.Random(2026)
     makers = (head_task, bill_task, customer_task)
+    questions: dict[str, Json] = {}
+    while len(questions) < tasks:
+        task = makers[len(questions) % len(makers)](random_)
+        questions.setdefault(task["question"], task)
     rows = [
         record(task, index, attempt, random_)
-        for index in range(tasks)
-        for task in [makers[index % len(makers)](random_)]
+        for index, task in enumerate(questions.values())
         for attempt in range(ROLLOUTS_PER_TASK)
     ]
     random_.shuffle(rows)

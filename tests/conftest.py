@@ -16,7 +16,6 @@ BASE = TEMPLATES / "{{base}}"
 SAMPLE = BASE / "tests" / "sample_rollouts.jsonl"
 
 sys.dont_write_bytecode = True
-sys.path.insert(0, str(BASE))
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["OMP_NUM_THREADS"] = "1"
 

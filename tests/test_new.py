@@ -17,6 +17,7 @@ from typing import Any
 
 import pytest
 import yaml
+
 from conftest import ROOT, Command, run
 
 TRL = ("--framework", "trl", "--algorithm", "sft")
@@ -139,13 +140,15 @@ def test_answers_of_a_project_make_the_same_project(new: New) -> None:
 
 def test_flags_win_over_set_and_that_over_the_file(new: New, tmp_path: Path) -> None:
     (tmp_path / "a.yml").write_text("framework: trl\nalgorithm: sft\nmodel: file\ntracker: none\n")
-    project = new("p", "--answers", "a.yml", "--set", "model=set", "--set", "tracker=wandb", "--model", "flag")
+    project = new(
+        "p", "--answers", "a.yml", "--set", "model=set", "--set", "tracker=wandb", "--model", "flag"
+    )
     saved = yaml.safe_load((project / ".copier-answers.yml").read_text("utf-8"))
     assert (saved["model"], saved["tracker"]) == ("flag", "wandb")
 
 
 HOSTILE = [
-    "it's \"quoted\"",
+    'it\'s "quoted"',
     "$(touch x) `touch x` ${HOME} $HOME",
     "{{ 7*7 }} {% raw %} {# no #}",
     "a: b # c",
@@ -230,9 +233,7 @@ def test_a_directory_elsewhere_is_a_path_not_a_name(scaffold: Command, tmp_path:
     assert (tmp_path / "x" / "train_trl.py").is_file()
 
 
-def test_interrupted_anywhere_there_is_a_whole_project_or_nothing(
-    new: New, tmp_path: Path
-) -> None:
+def test_interrupted_anywhere_there_is_a_whole_project_or_nothing(new: New, tmp_path: Path) -> None:
     """Ctrl-C after random times; the last moment at which it strikes is while the report prints."""
     files = set(tree(new("whole", *TRL)))
     random_ = random.Random(0)
@@ -240,7 +241,11 @@ def test_interrupted_anywhere_there_is_a_whole_project_or_nothing(
     work = tmp_path / "work"
     temporary.mkdir()
     work.mkdir()
-    environment = {**os.environ, "TMPDIR": str(temporary), "XDG_CACHE_HOME": str(temporary / "cache")}
+    environment = {
+        **os.environ,
+        "TMPDIR": str(temporary),
+        "XDG_CACHE_HOME": str(temporary / "cache"),
+    }
     struck = 0
     for _ in range(30):
         process: subprocess.Popen[Any] = subprocess.Popen(

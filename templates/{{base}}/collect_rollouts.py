@@ -13,7 +13,7 @@ import shlex
 import shutil
 from pathlib import Path
 
-from dataprep.errors import DataError, run
+from dataprep.errors import UserError, run
 
 COMMAND = "ng_collect_rollouts"
 """NeMo Gym v0.3's name, which later versions keep as well."""
@@ -28,12 +28,12 @@ def main() -> None:
     parser.add_argument("--output", type=Path, required=True, help="JSONL to write")
     arguments, more = parser.parse_known_args()
     if not arguments.tasks.is_file():
-        raise DataError(f"{arguments.tasks} is not there.", "Give --tasks a JSONL file of tasks.")
+        raise UserError(f"{arguments.tasks} is not there.", "Give --tasks a JSONL file of tasks.")
     if arguments.output.exists():
-        raise DataError(f"{arguments.output} is there already.", "Choose another --output.")
+        raise UserError(f"{arguments.output} is there already.", "Choose another --output.")
     program = shutil.which(COMMAND)
     if program is None:
-        raise DataError(
+        raise UserError(
             f"{COMMAND} is not on the PATH.",
             "Install NeMo Gym (https://github.com/NVIDIA-NeMo/Gym) in an environment of its own "
             "and activate it. Rollouts that you have need no NeMo Gym.",

@@ -13,10 +13,11 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from dataprep.errors import DataError, run
+from tqdm import tqdm
+
+from dataprep.errors import UserError, run
 from dataprep.write import Output
 from rewards import score
-from tqdm import tqdm
 
 
 def main() -> None:
@@ -48,9 +49,9 @@ def read_prompts(path: Path) -> list[dict[str, Any]]:
         with path.open(encoding="utf-8") as lines:
             rows = [json.loads(line) for line in lines]
     except (OSError, ValueError) as error:
-        raise DataError(f"Cannot read {path}: {error}.", "Run `make prepare` first.") from None
+        raise UserError(f"Cannot read {path}: {error}.", "Run `make prepare` first.") from None
     if not rows:
-        raise DataError(f"{path} is empty: no task is held out.", "Raise --eval_share.")
+        raise UserError(f"{path} is empty: no task is held out.", "Raise --eval_share.")
     return rows
 
 
@@ -65,7 +66,7 @@ def responses(
         tokenizer = AutoTokenizer.from_pretrained(name, padding_side="left")
         model = AutoModelForCausalLM.from_pretrained(name, dtype="auto")
     except (OSError, ValueError) as error:
-        raise DataError(f"Cannot load {name}: {error}", "Give a trained model.") from None
+        raise UserError(f"Cannot load {name}: {error}", "Give a trained model.") from None
     model = model.to("cuda" if torch.cuda.is_available() else "cpu").eval()
     sampling = {"do_sample": False}
     if arguments.temperature > 0:

@@ -11,7 +11,7 @@ import shutil
 import tempfile
 from pathlib import Path
 
-from dataprep.errors import DataError, run
+from dataprep.errors import UserError, run
 
 
 def main() -> None:
@@ -23,7 +23,7 @@ def main() -> None:
     parser.add_argument("--dtype", choices=("bfloat16", "float16", "float32"), default="bfloat16")
     arguments = parser.parse_args()
     if arguments.output.exists():
-        raise DataError(f"{arguments.output} is there already.", "Choose another --output.")
+        raise UserError(f"{arguments.output} is there already.", "Choose another --output.")
     arguments.output.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".export-", dir=arguments.output.parent) as folder:
         partial = Path(folder) / "model"
@@ -41,13 +41,13 @@ def export(checkpoint: Path, output: Path, dtype: str) -> None:
         tokenizer = AutoTokenizer.from_pretrained(checkpoint)
         model = AutoModelForCausalLM.from_pretrained(checkpoint, dtype=getattr(torch, dtype))
     except (OSError, ValueError) as error:
-        raise DataError(f"Cannot load {checkpoint}: {error}", "Give a trained model.") from None
+        raise UserError(f"Cannot load {checkpoint}: {error}", "Give a trained model.") from None
     model.save_pretrained(output)
     tokenizer.save_pretrained(output)
     saved = dict(AutoModelForCausalLM.from_pretrained(output, dtype="auto").named_parameters())
     for name, weight in model.named_parameters():
         if not torch.equal(weight, saved[name]):
-            raise DataError(f"{name} changed on the way to disk.", "Check the disk.", exit_code=1)
+            raise UserError(f"{name} changed on the way to disk.", "Check the disk.", exit_code=1)
 
 
 if __name__ == "__main__":

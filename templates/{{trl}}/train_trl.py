@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from dataprep.errors import DataError, run
+from dataprep.errors import UserError, run
 from trl_checks import check_data, check_output, peek, refuse_unknown
 
 
@@ -41,7 +41,7 @@ def trainer_of(algorithm: str) -> tuple[Any, Any, list[str]]:
         return trl.SFTTrainer, trl.SFTConfig, ["prompt", "completion", "tools"]
     if algorithm == "dpo":
         return trl.DPOTrainer, trl.DPOConfig, ["prompt", "chosen", "rejected", "tools"]
-    raise DataError(f"The config's algorithm is {algorithm!r}.", "It can be sft or dpo.")
+    raise UserError(f"The config's algorithm is {algorithm!r}.", "It can be sft or dpo.")
 
 
 def parse(arguments: list[str]) -> tuple[Run, Any, Any]:
@@ -57,7 +57,7 @@ def parse(arguments: list[str]) -> tuple[Run, Any, Any]:
     try:
         run_, training, model = TrlParser(classes).parse_args_and_config(arguments)
     except (ValueError, TypeError, ImportError) as error:
-        raise DataError(f"TRL does not accept {path}: {error}", "Change the value.") from None
+        raise UserError(f"TRL does not accept {path}: {error}", "Change the value.") from None
     return run_, training, model
 
 

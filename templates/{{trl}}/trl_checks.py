@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from dataprep.errors import DataError
 from tqdm import tqdm
+
+from dataprep.errors import UserError
 
 Config = dict[str, Any]
 
@@ -17,14 +18,14 @@ Config = dict[str, Any]
 def peek(arguments: Sequence[str]) -> tuple[Path, Config]:
     """The config file named on the command line, read before TRL's parser reads it."""
     if "--config" not in arguments[:-1]:
-        raise DataError("There is no --config.", "Give --config trl_config.yaml.")
+        raise UserError("There is no --config.", "Give --config trl_config.yaml.")
     path = Path(arguments[arguments.index("--config") + 1])
     try:
         config = yaml.safe_load(path.read_text("utf-8"))
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise DataError(f"Cannot read {path}: {error}.", "Give a YAML file.") from None
+        raise UserError(f"Cannot read {path}: {error}.", "Give a YAML file.") from None
     if not isinstance(config, dict):
-        raise DataError(f"{path} holds no `key: value` lines.", "Give a YAML file.")
+        raise UserError(f"{path} holds no `key: value` lines.", "Give a YAML file.")
     return path, config
 
 
@@ -45,7 +46,7 @@ def refuse_unknown(
         if flag.replace("-", "_") not in known | {"config"} and not _negation(flag, known)
     ]
     if problems:
-        raise DataError("\n  ".join(["TRL does not know:", *problems]), "Nothing was trained.")
+        raise UserError("\n  ".join(["TRL does not know:", *problems]), "Nothing was trained.")
 
 
 def _negation(flag: str, known: set[str]) -> bool:
@@ -71,7 +72,7 @@ def check_output(output: Path, resume: str | None) -> str | None:
     if resume == "latest":
         return last
     if resume is None and (last or (output / "final").exists()):
-        raise DataError(
+        raise UserError(
             f"{output} already holds a run.",
             "Go on with --resume_from_checkpoint latest, or choose another --output_dir.",
         )
@@ -83,7 +84,7 @@ def check_data(run: Any, training: Any, model: Any, columns: Sequence[str]) -> N
     rows = _rows(Path(run.data_path), columns)
     batch = training.per_device_train_batch_size * training.gradient_accumulation_steps
     if training.dataloader_drop_last and len(rows) < batch:
-        raise DataError(
+        raise UserError(
             f"{run.data_path} has {len(rows)} rows, which is less than a batch of {batch}.",
             "Give more rows or a smaller batch.",
         )
@@ -93,7 +94,7 @@ def check_data(run: Any, training: Any, model: Any, columns: Sequence[str]) -> N
 
 def _rows(path: Path, columns: Sequence[str]) -> list[Config]:
     if not path.is_file():
-        raise DataError(f"{path} is not there.", "Run prepare_for_trl.py first (make prepare).")
+        raise UserError(f"{path} is not there.", "Run prepare_for_trl.py first (make prepare).")
     rows = []
     with path.open(encoding="utf-8") as lines:
         for number, line in enumerate(lines, start=1):
@@ -101,16 +102,16 @@ def _rows(path: Path, columns: Sequence[str]) -> list[Config]:
                 row = json.loads(line)
                 missing = [column for column in columns if column not in row]
             except (ValueError, TypeError) as error:
-                raise DataError(f"{path}:{number}: {error}", "Prepare the data again.") from None
+                raise UserError(f"{path}:{number}: {error}", "Prepare the data again.") from None
             if missing:
-                raise DataError(
+                raise UserError(
                     f"{path}:{number}: no column {', '.join(missing)}; this algorithm reads "
                     f"{', '.join(columns)}.",
                     "Prepare the data with the config of this run.",
                 )
             rows.append(row)
     if not rows:
-        raise DataError(f"{path} is empty.", "See the table that prepare_for_trl.py printed.")
+        raise UserError(f"{path} is empty.", "See the table that prepare_for_trl.py printed.")
     return rows
 
 
@@ -122,7 +123,7 @@ def _check_lengths(
     try:
         tokenizer = AutoTokenizer.from_pretrained(model.model_name_or_path)
     except (OSError, ValueError) as error:
-        raise DataError(
+        raise UserError(
             f"Cannot load the tokenizer of {model.model_name_or_path}: {error}",
             "Give a Hugging Face id that you may read, or a local folder.",
         ) from None
@@ -147,7 +148,7 @@ def _check_template(tokenizer: Any, training: Any) -> None:
     try:
         get_training_chat_template(tokenizer)
     except ValueError as error:
-        raise DataError(
+        raise UserError(
             f"This model's chat template cannot mark the model's own words: {error}",
             "Set assistant_only_loss: false. Then everything after the prompt is trained, tool "
             "results included; filter out rollouts with tools.",
@@ -165,7 +166,7 @@ def _report_lengths(lengths: Sequence[int], starved: int, limit: int | None) -> 
     print(f"{count} rows; tokens: median {middle}, 95 % {high}, longest {lengths[-1]}")
     cut = sum(length > limit for length in lengths) if limit else 0
     if starved == count:
-        raise DataError(
+        raise UserError(
             f"In all {count} rows the prompt alone fills max_length = {limit}.",
             f"Set max_length to {lengths[-1]} or more.",
         )

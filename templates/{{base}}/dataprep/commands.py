@@ -6,7 +6,7 @@ from pathlib import Path
 
 import yaml
 
-from .errors import DataError
+from .errors import UserError
 from .pipeline import Options, Row, prepare
 
 
@@ -32,13 +32,13 @@ def options_of(arguments: argparse.Namespace) -> Options:
     """The common arguments, checked."""
     demand_share("--max_bad_share", arguments.max_bad_share)
     if arguments.output.is_dir():
-        raise DataError(f"--output {arguments.output} is a folder.", "Give a file name.")
+        raise UserError(f"--output {arguments.output} is a folder.", "Give a file name.")
     return Options(tuple(arguments.input), arguments.output, arguments.max_bad_share)
 
 
 def demand_share(name: str, value: float) -> None:
     if not 0 <= value <= 1:
-        raise DataError(f"{name} is {value}.", "Give a share from 0 to 1.")
+        raise UserError(f"{name} is {value}.", "Give a share from 0 to 1.")
 
 
 def prepare_command(
@@ -77,8 +77,8 @@ def _algorithm(config: Path, kinds: Mapping[str, str]) -> str:
     try:
         settings = yaml.safe_load(config.read_text("utf-8"))
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise DataError(f"Cannot read {config}: {error}.", remedy) from None
+        raise UserError(f"Cannot read {config}: {error}.", remedy) from None
     algorithm = settings.get("algorithm") if isinstance(settings, dict) else None
     if algorithm not in kinds:
-        raise DataError(f"The algorithm in {config} is {algorithm!r}.", remedy)
+        raise UserError(f"The algorithm in {config} is {algorithm!r}.", remedy)
     return str(algorithm)

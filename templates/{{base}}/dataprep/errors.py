@@ -4,7 +4,7 @@ import sys
 from collections.abc import Callable
 
 
-class DataError(Exception):
+class UserError(Exception):
     """Something the user can mend. `exit_code` is 2 for wrong input, 1 for a failed run."""
 
     def __init__(self, problem: str, remedy: str, *, exit_code: int = 2) -> None:
@@ -20,7 +20,7 @@ def run(main: Callable[[], None]) -> None:
     """Call a script's main function; print what the user can mend without a traceback."""
     try:
         main()
-    except DataError as error:
+    except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(error.exit_code)
     except KeyboardInterrupt:

@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 
 from .errors import Unusable
-from .responses import Conversation, chat_tools, last_snapshot
+from .responses import Conversation, chat_tools, last_snapshot, text_of
 from .rollout import Json, Message, Rollout
 
 NOT_METADATA = {"responses_create_params", "response", "reward", "agent_ref"}
@@ -49,8 +49,8 @@ def normalise(record: Json) -> Rollout:
 def _conversation(request: Json, response: Json) -> tuple[list[Message], list[Message]]:
     """Prompt and completion; the completion begins with the model's first turn in the output."""
     chat = Conversation()
-    if isinstance(request.get("instructions"), str):
-        chat.messages.append(Message("system", request["instructions"]))
+    if request.get("instructions"):
+        chat.messages.append(Message("system", text_of(request["instructions"])))
     chat.extend(_items(request.get("input")))
     chat.close()
     given = len(chat.messages)

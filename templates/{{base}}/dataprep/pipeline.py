@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from . import build, manifest
-from .errors import DataError, Unusable
+from .errors import Unusable, UserError
 from .filter import Rules, removed_by
 from .group import Spill
 from .normalise import normalise
@@ -72,7 +72,7 @@ class Reader:
 
     def _stop_when_bad(self, at_least: int) -> None:
         if self.read > at_least and self._bad > self._options.max_bad_share * self.read:
-            raise DataError(
+            raise UserError(
                 f"{self._bad} of {self.read} lines are no JSON objects, which is more than the "
                 f"share of {self._options.max_bad_share:g} that is allowed.",
                 f"See {self.rejected.path} for each line and reason. Mend the file, or allow more "
@@ -185,7 +185,7 @@ def print_counts(counts: Mapping[str, Any], output: Path) -> None:
 def _refuse_overwriting(files: Sequence[Path], output: Path) -> None:
     for path in files:
         if path != STDIN and output.exists() and path.samefile(output):
-            raise DataError(f"{output} is also an input.", "Choose another --output.")
+            raise UserError(f"{output} is also an input.", "Choose another --output.")
 
 
 def _spill_folder(output: Path) -> tempfile.TemporaryDirectory[str]:
@@ -198,7 +198,7 @@ def _demand_rows(rows: int, reader: Reader, other: Mapping[str, int]) -> None:
     if rows:
         return
     print_counts({**reader.counts, "not used": dict(other)}, reader.rejected.path)
-    raise DataError(
+    raise UserError(
         f"Of {reader.read} rollouts none is left to train on; no output was written.",
         "The table above says why each was left out. Loosen the rules, or give more rollouts.",
         exit_code=1,

@@ -11,7 +11,7 @@ from typing import Any, BinaryIO, cast
 import msgspec
 from tqdm import tqdm
 
-from .errors import DataError, Unusable
+from .errors import Unusable, UserError
 from .rollout import Json
 
 SUFFIXES = (".jsonl", ".jsonl.gz", ".jsonl.zst")
@@ -35,7 +35,7 @@ def find(inputs: Sequence[str]) -> list[Path]:
     """The rollout files among files and folders; sidecar files are left out, and said so.
 
     Raises:
-        DataError: for a path that is not there, and when nothing is left.
+        UserError: for a path that is not there, and when nothing is left.
     """
     found = [path for name in inputs for path in _expand(Path(name))]
     kept = [path for path in found if not _is_sidecar(path)]
@@ -46,7 +46,7 @@ def find(inputs: Sequence[str]) -> list[Path]:
             file=sys.stderr,
         )
     if not kept:
-        raise DataError(
+        raise UserError(
             f"There are no rollouts in {', '.join(inputs)}.",
             f"Give files or folders that hold {', '.join(SUFFIXES)}.",
         )
@@ -58,7 +58,7 @@ def _expand(path: Path) -> list[Path]:
         return [path]
     if path.is_dir():
         return sorted(file for file in path.rglob("*") if file.name.endswith(SUFFIXES))
-    raise DataError(f"{path} is not there.", "Give a file or a folder with rollouts.")
+    raise UserError(f"{path} is not there.", "Give a file or a folder with rollouts.")
 
 
 def _is_sidecar(path: Path) -> bool:
@@ -74,7 +74,7 @@ def lines(files: Sequence[Path], title: str) -> Iterator[Line]:
     """All lines that are not blank, with a progress bar over the bytes read.
 
     Raises:
-        DataError: when a compressed file is damaged.
+        UserError: when a compressed file is damaged.
     """
     quiet = None if sys.stderr.isatty() else 30.0
     with tqdm(
@@ -103,7 +103,7 @@ def _lines_of(path: Path, stream: BinaryIO) -> Iterator[Line]:
                 yield Line(str(path), number, offset, text)
             offset += len(data)
     except (gzip.BadGzipFile, EOFError, _zstd_error()) as error:
-        raise DataError(
+        raise UserError(
             f"{path} is damaged after byte {offset} of its content: {error}.",
             "Copy or compress it again; nothing was written.",
         ) from None

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import msgspec
 
-from .errors import DataError, run
+from .errors import UserError, run
 from .pipeline import print_counts
 
 
@@ -16,7 +16,7 @@ def main() -> None:
         try:
             manifest = msgspec.json.decode(path.read_bytes())
         except (OSError, msgspec.DecodeError) as error:
-            raise DataError(f"Cannot read {path}: {error}.", "Run `make prepare` first.") from None
+            raise UserError(f"Cannot read {path}: {error}.", "Run `make prepare` first.") from None
         for source in manifest["inputs"]:
             print(f"from {source['file']} ({source['bytes']:,} bytes)")
         print_counts(manifest["counts"], path.with_name(manifest["output"]))

@@ -77,7 +77,7 @@ class Conversation:
                 self.close()
                 turn = self._open()
             turn.content = text_of(item.get("content"))
-        elif role in ROLES:
+        elif isinstance(role, str) and role in ROLES:
             self.close()
             self.messages.append(Message(ROLES[role], text_of(item.get("content"))))
         else:
@@ -86,7 +86,8 @@ class Conversation:
     def _reasoning(self, item: Json) -> None:
         """Encrypted reasoning and empty summaries say nothing and are left out."""
         parts = item.get("content") or item.get("summary") or []
-        text = "\n".join(filter(None, (text_of([part]) for part in parts)))
+        texts = (text_of([part]) for part in parts) if isinstance(parts, list) else [text_of(parts)]
+        text = "\n".join(filter(None, texts))
         if text:
             turn = self._open()
             turn.reasoning = f"{turn.reasoning}\n{text}" if turn.reasoning else text
@@ -97,14 +98,14 @@ class Conversation:
         name = item.get("name")
         if not isinstance(name, str) or not name:
             raise Unusable("a call has no name")
-        call_id = item.get("call_id")
+        call_id = _call_id(item)
         arguments = _arguments(name, item.get("arguments"))
         self._open().tool_calls.append(ToolCall(name, arguments, call_id))
         self._unanswered.append(call_id)
 
     def _result(self, item: Json) -> None:
         self.close()
-        call_id = item.get("call_id")
+        call_id = _call_id(item)
         if call_id not in self._unanswered:
             raise Unusable("a tool result answers no call")
         self._unanswered.remove(call_id)
@@ -134,7 +135,7 @@ def text_of(content: Any) -> str:
 def _text_of_part(part: Any) -> str:
     if isinstance(part, str):
         return part
-    kind = part.get("type") if isinstance(part, dict) else type(part).__name__
+    kind = str(part.get("type")) if isinstance(part, dict) else type(part).__name__
     text = part.get(TEXT_KEYS[kind]) if kind in TEXT_KEYS else None
     if not isinstance(text, str):
         raise Unusable(f"content of type {kind} is not text")
@@ -178,6 +179,13 @@ def _chat_tool(tool: Json) -> Json:
     fields = ("name", "description", "parameters", "strict")
     function = {key: tool[key] for key in fields if tool.get(key) is not None}
     return {"type": "function", "function": function}
+
+
+def _call_id(item: Json) -> str | None:
+    call_id = item.get("call_id")
+    if call_id is not None and not isinstance(call_id, str):
+        raise Unusable("a call_id is not text")
+    return call_id
 
 
 def _arguments(name: str, arguments: Any) -> Json:

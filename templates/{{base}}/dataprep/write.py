@@ -10,7 +10,7 @@ from typing import Any, BinaryIO
 
 import msgspec
 
-from .errors import DataError
+from .errors import UserError
 from .read import Line
 
 
@@ -91,7 +91,7 @@ def _explained(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise DataError(
+        raise UserError(
             f"Cannot write {path}: {error.strerror or error}.",
             "Choose another --output or make room on the disk; no output was changed.",
             exit_code=1,

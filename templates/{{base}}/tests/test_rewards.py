@@ -3,6 +3,7 @@
 from typing import Any
 
 import pytest
+
 from rewards import score
 
 PROMPT = [{"role": "user", "content": "What do 3 apples at 4 coins cost?"}]

@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 import yaml
-from dataprep.errors import DataError
+
+from dataprep.errors import UserError
 from train_trl import parse
 
 PROJECT = Path(__file__).resolve().parents[1]
@@ -25,5 +26,5 @@ def test_typo_is_refused(tmp_path: Path) -> None:
     config = tmp_path / "config.yaml"
     text = (PROJECT / "smoke_config.yaml").read_text("utf-8")
     config.write_text(text.replace("learning_rate:", "learning_rat:"), "utf-8")
-    with pytest.raises(DataError, match="learning_rate"):
+    with pytest.raises(UserError, match="learning_rate"):
         parse(["--config", str(config)])
