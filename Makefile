@@ -29,9 +29,10 @@ format: $(VENV)/all ## mend what ruff can mend
 	$(BIN)/python -m ruff check --fix .
 	$(BIN)/python -m ruff format .
 
-examples: $(VENV)/all ## write the sample rollouts and the rendered projects again
+examples: $(VENV)/all ## write the samples, the rendered projects and the README's table again
 	$(BIN)/python examples/make_rollouts.py
 	$(BIN)/python examples/render_projects.py
+	$(BIN)/python examples/readme_table.py
 
 wheel: $(VENV)/all ## build a wheel in dist/
 	$(BIN)/python -m build --wheel

@@ -1,0 +1,25 @@
+"""Filtered rollouts become the rows that train_custom.py reads.
+
+    python prepare_for_custom.py --input filtered.jsonl --output training_data.jsonl
+
+Also writes training_data.eval.jsonl (rows of held-out tasks) and training_data.prompts.jsonl (their
+prompts, for evaluate.py). A row is an object with
+
+    prompt       chat messages that the model was given
+    completion   chat messages from its first turn on, tool results and user turns among them
+    tools        tool schemas in chat format, or null
+"""
+
+from dataprep.commands import prepare_command
+from dataprep.errors import run
+from dataprep.rollout import prompt_completion
+
+KINDS = {"sft": "sft"}
+"""Dataset kind of each algorithm."""
+
+
+ROWS = {"sft": prompt_completion}
+
+
+if __name__ == "__main__":
+    run(lambda: prepare_command(__doc__, config="custom_config.yaml", kinds=KINDS, rows=ROWS))

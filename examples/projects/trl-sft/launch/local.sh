@@ -1,0 +1,24 @@
+#!/usr/bin/env bash
+# Train on the GPUs of this machine. Arguments go to the training script.
+#
+#   launch/local.sh
+#   DATA=other.jsonl CONFIG=other.yaml launch/local.sh --learning_rate 2e-5
+set -euo pipefail
+cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.."
+
+wanted=2
+present=$(nvidia-smi --list-gpus 2>/dev/null | wc -l || true)
+if ((present < wanted)); then
+  echo "error: this project was planned for $wanted GPU(s), and this machine shows $present." >&2
+  echo "Render it again with --gpus-per-node $present, or run 'make smoke' for a CPU." >&2
+  exit 2
+fi
+# Exactly as many as planned: a trainer that sees more would use them in another way.
+export CUDA_VISIBLE_DEVICES="${CUDA_VISIBLE_DEVICES:-$(seq --separator=, 0 $((wanted - 1)))}"
+if [[ -f .env ]]; then
+  set -a
+  source .env
+  set +a
+fi
+exec "${PYTHON:-.venv/bin/python}" -m accelerate.commands.launch --config_file accelerate_config.yaml train_trl.py \
+  --data_path "${DATA:-training_data.jsonl}" --config "${CONFIG:-trl_config.yaml}" "$@"

@@ -1,0 +1,123 @@
+"""Train with TRL.
+
+    python train_trl.py --data_path training_data.jsonl --config trl_config.yaml
+
+Every key of the config is TRL's own: those of SFTConfig or DPOConfig and of ModelConfig, and the
+few of `Run` below. Each can also be given here, as `--learning_rate 2e-5`, which wins. Launch
+several GPUs with `launch/local.sh`.
+
+    --check_only True                      parse the config, read and tokenise the data, and stop
+    --resume_from_checkpoint latest        go on after the newest checkpoint in output_dir
+"""
+
+import json
+import shutil
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from dataprep.errors import UserError, run
+from trl_checks import check_data, check_output, peek, refuse_unknown
+
+
+@dataclass
+class Run:
+    """What this script is told beside TRL's own keys."""
+
+    algorithm: str = field(metadata={"help": "sft or dpo"})
+    data_path: str = field(default="training_data.jsonl", metadata={"help": "rows to train on"})
+    eval_data_path: str | None = field(
+        default=None, metadata={"help": "held-out rows; only read when eval_strategy is not 'no'"}
+    )
+    check_only: bool = field(default=False, metadata={"help": "stop before the model is loaded"})
+
+
+def trainer_of(algorithm: str) -> tuple[Any, Any, list[str]]:
+    """TRL's trainer and config of an algorithm, and the columns that it reads."""
+    import trl
+
+    if algorithm == "sft":
+        return trl.SFTTrainer, trl.SFTConfig, ["prompt", "completion", "tools"]
+    if algorithm == "dpo":
+        return trl.DPOTrainer, trl.DPOConfig, ["prompt", "chosen", "rejected", "tools"]
+    raise UserError(f"The config's algorithm is {algorithm!r}.", "It can be sft or dpo.")
+
+
+def parse(arguments: list[str]) -> tuple[Run, Any, Any]:
+    """Config file and command line through TRL's own parser; unknown keys are refused."""
+    path, config = peek(arguments)
+    _, config_class, _ = trainer_of(str(config.get("algorithm")))
+    from trl import ModelConfig, TrlParser
+
+    classes = (Run, config_class, ModelConfig)
+    refuse_unknown(path, config, arguments, classes)
+    if "--check_only" in arguments and not _cuda():
+        arguments = [*arguments, "--use_cpu", "True"]
+    try:
+        run_, training, model = TrlParser(classes).parse_args_and_config(arguments)
+    except (ValueError, TypeError, ImportError) as error:
+        raise UserError(f"TRL does not accept {path}: {error}", "Change the value.") from None
+    return run_, training, model
+
+
+def _cuda() -> bool:
+    import torch
+
+    return bool(torch.cuda.is_available())
+
+
+def load(path: str, columns: list[str]) -> Any:
+    """Rows as a datasets.Dataset.
+
+    The columns are declared as JSON: left to guess, `datasets` would give all tool calls the keys
+    of all others, filled with null.
+    """
+    from datasets import Features, Json, load_dataset
+
+    features = Features({column: Json() for column in columns})
+    return load_dataset("json", data_files=path, split="train", features=features)
+
+
+def train(arguments: list[str]) -> None:
+    run_, training, model = parse(arguments)
+    trainer_class, _, columns = trainer_of(run_.algorithm)
+    output = Path(training.output_dir)
+    check_data(run_, training, model, columns)
+    if run_.check_only:
+        print("The config and the data are accepted.")
+        return
+    resume = check_output(output, training.resume_from_checkpoint)
+    training.model_init_kwargs = {
+        "revision": model.model_revision,
+        "attn_implementation": model.attn_implementation,
+        "dtype": model.dtype,
+        **(training.model_init_kwargs or {}),
+    }
+    held_out = run_.eval_data_path if training.eval_strategy != "no" else None
+    trainer = trainer_class(
+        model=model.model_name_or_path,
+        args=training,
+        train_dataset=load(run_.data_path, columns),
+        eval_dataset=load(held_out, columns) if held_out else None,
+    )
+    trainer.train(resume_from_checkpoint=resume)
+    save(trainer, output)
+
+
+def save(trainer: Any, output: Path) -> None:
+    """The final model as a Hugging Face folder, and the loss curve; whole or not at all."""
+    partial, final = output / "final.partial", output / "final"
+    trainer.save_model(str(partial))
+    trainer.accelerator.wait_for_everyone()
+    if trainer.accelerator.is_main_process:
+        shutil.rmtree(final, ignore_errors=True)
+        partial.rename(final)
+        log = "".join(json.dumps(entry) + "\n" for entry in trainer.state.log_history)
+        (output / "log.jsonl").write_text(log, "utf-8")
+        print(f"The model is in {final}, the loss curve in {output / 'log.jsonl'}.")
+    trainer.end()
+
+
+if __name__ == "__main__":
+    run(lambda: train(sys.argv[1:]))

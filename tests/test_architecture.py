@@ -1,0 +1,135 @@
+"""Rooms, and who may enter which; the rules of the template."""
+
+import ast
+import itertools
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import yaml
+
+from conftest import ROOT, TEMPLATES
+
+PACKAGE = ROOT / "scaffolder"
+ALL = {path.stem for path in PACKAGE.glob("*.py")} | {"cli", "frameworks"}
+MAY_IMPORT = {
+    "vocabulary": set(),
+    "errors": set(),
+    "spec": {"errors", "vocabulary"},
+    "plan": {"spec", "errors", "vocabulary"},
+    "frameworks": {"spec", "plan", "errors", "vocabulary", "frameworks"},
+    "templates": {"errors"},
+    "wizard": {"frameworks", "plan", "spec", "errors", "vocabulary"},
+    "render": {"frameworks", "plan", "spec", "errors", "templates"},
+    "cli": ALL,
+    "__main__": {"cli"},
+}
+HEAVY = {"torch", "transformers", "trl", "verl", "ray", "vllm", "datasets", "accelerate"}
+
+
+def imports(file: Path, *, top_level: bool) -> Iterator[str]:
+    """Dotted names that a file imports; with `top_level` only those outside functions."""
+    tree = ast.parse(file.read_text("utf-8"))
+    inside = {
+        id(node)
+        for function in ast.walk(tree)
+        if isinstance(function, ast.FunctionDef)
+        for node in ast.walk(function)
+    }
+    for node in ast.walk(tree):
+        if top_level and id(node) in inside:
+            continue
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def room(file: Path) -> str:
+    parts = file.relative_to(PACKAGE).with_suffix("").parts
+    return parts[0]
+
+
+@pytest.mark.parametrize("file", sorted(PACKAGE.rglob("*.py")), ids=lambda path: path.stem)
+def test_rooms_import_only_what_they_may(file: Path) -> None:
+    if file == PACKAGE / "__init__.py":
+        assert not list(imports(file, top_level=False))
+        return
+    for name in imports(file, top_level=False):
+        parts = name.split(".")
+        if parts[0] == "scaffolder" and parts[1] != "__version__":
+            assert parts[1] in MAY_IMPORT[room(file)], name
+        if file.parent.name == "frameworks" and name.startswith("scaffolder.frameworks."):
+            assert not (file.parent / f"{parts[2]}.py").exists(), "an adapter imports another"
+        assert parts[0] not in HEAVY, name
+        assert parts[0] != "copier" or file.stem in {"render", "update"}
+        assert parts[0] != "questionary" or file.stem == "wizard"
+    assert not {"copier", "questionary", "rich"} & set(imports(file, top_level=True))
+
+
+def template_files(*suffixes: str) -> list[Path]:
+    return sorted(path for path in TEMPLATES.rglob("*") if path.suffix in suffixes)
+
+
+@pytest.mark.parametrize("file", template_files(".jinja"), ids=lambda path: path.name)
+def test_templates_read_like_the_file_they_make(file: Path) -> None:
+    text = file.read_text("utf-8")
+    statements = [word for word in re.findall(r"{%-?\s*(\w+)", text) if not word.startswith("end")]
+    assert len(statements) <= max(3, 5 * len(text.splitlines()) / 100)
+    assert "framework ==" not in text
+
+
+def test_python_in_the_template_is_plain() -> None:
+    assert not [path for path in template_files(".jinja") if path.name.endswith(".py.jinja")]
+
+
+def test_the_template_needs_no_trust() -> None:
+    config = yaml.safe_load((TEMPLATES / "copier.yml").read_text("utf-8"))
+    assert not {"_tasks", "_migrations", "_jinja_extensions"} & set(config)
+    assert config["_envops"]["undefined"] == "jinja2.StrictUndefined"
+
+
+def test_no_overlay_replaces_a_file_of_another() -> None:
+    """Of overlays that can be rendered together: two frameworks never are."""
+    kinds = [("base",), ("trl", "custom"), ("local",)]
+    for left, right in itertools.combinations(kinds, 2):
+        for one, other in itertools.product(left, right):
+            shared = rendered_names(one) & rendered_names(other)
+            assert not shared, f"{one} and {other} both bring {shared}"
+    folders = {path.name for path in TEMPLATES.iterdir() if path.name.startswith("{{")}
+    assert folders == {f"{{{{{name}}}}}" for kind in kinds for name in kind}
+
+
+def rendered_names(overlay: str) -> set[str]:
+    folder = TEMPLATES / f"{{{{{overlay}}}}}"
+    files = (path.relative_to(folder) for path in folder.rglob("*") if path.is_file())
+    return {str(path).removesuffix(".jinja") for path in files if "__pycache__" not in path.parts}
+
+
+def test_files_stay_small() -> None:
+    files = [*PACKAGE.rglob("*.py"), *TEMPLATES.rglob("*.py")]
+    long = {path.name: len(path.read_text("utf-8").splitlines()) for path in files}
+    assert max(long.values()) <= 260, max(long, key=lambda name: long[name])
+
+
+def test_nothing_committed_names_this_machine() -> None:
+    listed = subprocess.run(
+        ["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=False
+    ).stdout.split("\0")
+    files = [ROOT / name for name in listed if name] or [*PACKAGE.rglob("*.py")]
+    home = f"{Path.home()}/"
+    for file in files:
+        if file.is_file():
+            assert home not in file.read_text("utf-8", errors="replace"), file
+
+
+def test_importing_the_tool_is_light() -> None:
+    heavy = HEAVY | {"copier", "pydantic"}
+    script = f"import sys, scaffolder.cli; print(sorted({heavy} & set(sys.modules)))"
+    printed = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True
+    )
+    assert printed.stdout == "[]\n"

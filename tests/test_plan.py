@@ -1,0 +1,145 @@
+"""Numbers that follow from choices: they multiply out, and where they cannot, words say why."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
+
+from conftest import Command
+from scaffolder import spec as specs
+from scaffolder.errors import InfeasiblePlan
+from scaffolder.frameworks import discover, matrix, resolve
+from scaffolder.plan import Plan, model_billions
+from scaffolder.spec import ProjectSpec
+
+CHOICES = [(each.name, algorithm) for each, algorithm, _, _ in matrix()]
+
+
+def spec_of(**answers: Any) -> ProjectSpec:
+    return specs.build(
+        {"project_name": "p", "framework": "trl", "algorithm": "sft", "model": "m-1b", **answers}
+    )
+
+
+def plan_of(**answers: Any) -> Plan:
+    spec = spec_of(**answers)
+    return resolve(spec).plan(spec)
+
+
+@given(
+    choice=st.sampled_from(CHOICES),
+    gpus=st.integers(1, 64),
+    batch=st.none() | st.integers(1, 5000),
+    billions=st.none() | st.floats(0.05, 100),
+    length=st.integers(16, 100_000),
+    memory=st.floats(8, 200),
+)
+def test_batches_multiply_out(
+    choice: tuple[str, str],
+    gpus: int,
+    batch: int | None,
+    billions: float | None,
+    length: int,
+    memory: float,
+) -> None:
+    framework, algorithm = choice
+    try:
+        plan = plan_of(
+            framework=framework,
+            algorithm=algorithm,
+            gpus_per_node=gpus,
+            global_batch_size=batch,
+            model="m",
+            model_billions=billions,
+            sequence_length=length,
+            gpu_memory=memory,
+        )
+    except InfeasiblePlan as error:
+        assert error.reasons
+        assert batch is None or batch % gpus or billions
+        return
+    product = plan.micro_batch_size * plan.accumulation_steps * plan.data_parallel
+    assert product == plan.global_batch_size
+    assert batch is None or plan.global_batch_size == batch
+    assert plan.world_size == plan.data_parallel * plan.tensor_parallel == gpus
+    assert (plan.memory is None) == (billions is None)
+    assert plan.memory is None or plan.memory.states <= memory
+
+
+@given(gpus=st.integers(1, 16), batch=st.integers(1, 200))
+def test_the_numbers_in_a_refusal_are_accepted(gpus: int, batch: int) -> None:
+    assume(batch % gpus)
+    with pytest.raises(InfeasiblePlan) as refused:
+        plan_of(gpus_per_node=gpus, global_batch_size=batch)
+    words = refused.value.reasons[0].split("that do are ")[1].split()
+    for number in (int(word) for word in words if word.isdigit()):
+        assert plan_of(gpus_per_node=gpus, global_batch_size=number).global_batch_size == number
+
+
+def test_too_large_a_model_is_refused_with_what_would_do(scaffold: Command, tmp_path: Path) -> None:
+    result = scaffold(
+        *("new", "p", "--framework", "trl", "--algorithm", "sft", "--model", "org/big-70B"),
+        *("--gpus-per-node", "3", "--set", "global_batch_size=32"),
+    )
+    assert result.returncode == 2
+    assert "does not divide over 3" in result.stderr
+    assert "70 billion weights" in result.stderr and "use about 19 GPUs" in result.stderr
+    assert list(tmp_path.iterdir()) == []
+    assert plan_of(model="org/big-70B", gpus_per_node=19, global_batch_size=19).sharding == "fsdp"
+
+
+def test_states_are_sharded_when_they_would_fill_a_gpu() -> None:
+    small, large = plan_of(gpus_per_node=8), plan_of(gpus_per_node=8, model="m-8b")
+    assert (small.sharding, large.sharding) == ("none", "fsdp")
+    alone = plan_of(model="m-4b")
+    assert alone.memory and large.memory
+    # 16 bytes per weight: float32 weight, gradient and two AdamW moments.
+    assert alone.memory.states == pytest.approx(4e9 * 16 / 2**30, abs=0.01)
+    assert large.memory.states == pytest.approx(8e9 * 16 / 8 / 2**30, abs=0.01)
+
+
+def test_dpo_pays_for_the_reference_and_for_two_sequences() -> None:
+    sft = plan_of(gpus_per_node=8, global_batch_size=8)
+    dpo = plan_of(gpus_per_node=8, global_batch_size=8, algorithm="dpo")
+    assert sft.memory and dpo.memory
+    assert dpo.memory.states / sft.memory.states == pytest.approx(20 / 16, abs=0.01)
+    assert dpo.memory.logits == pytest.approx(2 * sft.memory.logits, abs=0.02)
+
+
+@pytest.mark.parametrize(
+    ("model", "billions"),
+    [
+        ("Qwen/Qwen3-0.6B", 0.6),
+        ("Qwen/Qwen2.5-7B-Instruct", 7),
+        ("HuggingFaceTB/SmolLM2-135M", 0.135),
+        ("meta-llama/Llama-3.1-8B", 8),
+        ("org/mystery", None),
+        ("org/v2-base", None),
+        ("org/8bit-model", None),
+    ],
+)
+def test_size_from_the_name(model: str, billions: float | None) -> None:
+    assert model_billions(spec_of(model=model)) == billions
+
+
+def test_size_from_a_folder(tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text(json.dumps({"dtype": "bfloat16"}))
+    (tmp_path / "model.safetensors").write_bytes(b"\0" * 2_000_000)
+    assert model_billions(spec_of(model=str(tmp_path))) == pytest.approx(0.001)
+    (tmp_path / "config.json").write_text("broken")
+    assert model_billions(spec_of(model=str(tmp_path))) is None
+
+
+def test_unknown_size_says_so() -> None:
+    plan = plan_of(model="org/mystery")
+    assert plan.memory is None and plan.micro_batch_size == 1
+    assert "model_billions" in plan.notes[0]
+
+
+def test_every_framework_pins_exactly() -> None:
+    for framework in discover().values():
+        assert framework.version
+        assert all("==" in requirement for requirement in framework.requirements)

@@ -1,0 +1,122 @@
+"""The wizard in a pseudo-terminal, with the keys that a person presses."""
+
+import sys
+from pathlib import Path
+
+import pexpect
+import pytest
+import yaml
+
+ENTER, DOWN, CTRL_C = "\r", "\x1b[B", "\x03"
+
+
+def start(folder: Path, *arguments: str) -> pexpect.spawn:
+    return pexpect.spawn(
+        sys.executable,
+        ["-m", "scaffolder", "new", *arguments],
+        cwd=str(folder),
+        encoding="utf-8",
+        timeout=30,
+        dimensions=(40, 120),
+    )
+
+
+def answers(project: Path) -> dict[str, object]:
+    saved: dict[str, object] = yaml.safe_load((project / ".copier-answers.yml").read_text("utf-8"))
+    return saved
+
+
+def test_enter_takes_the_defaults(tmp_path: Path) -> None:
+    wizard = start(tmp_path)
+    for question in (
+        "Which framework trains",
+        "Which algorithm",
+        "How many GPUs",
+        "How much memory",
+        "Which model",
+        "Where are the rollouts",
+        "Where should the loss curve go",
+        "Which directory",
+        "Write the project",
+    ):
+        wizard.expect(question)
+        wizard.send(ENTER)
+    wizard.expect("make smoke")
+    wizard.expect(pexpect.EOF)
+    wizard.close()
+    assert wizard.exitstatus == 0
+    saved = answers(tmp_path / "trl-sft")
+    assert (saved["framework"], saved["algorithm"], saved["tracker"]) == (
+        "trl",
+        "sft",
+        "tensorboard",
+    )
+
+
+def test_answers_are_typed_corrected_and_shown_before_anything_is_written(tmp_path: Path) -> None:
+    wizard = start(tmp_path, "mine", "--framework", "trl", "--tracker", "none")
+    wizard.expect("Which algorithm")
+    wizard.send(DOWN + ENTER)
+    wizard.expect("How many GPUs")
+    wizard.send("x")
+    wizard.send(ENTER)
+    wizard.expect("valid integer")
+    wizard.send("\x7f\x7f4" + ENTER)
+    wizard.expect("How much memory")
+    wizard.send(ENTER)
+    wizard.expect("Which model")
+    wizard.send("-large-2B" + ENTER)
+    wizard.expect("Where are the rollouts")
+    wizard.send(ENTER)
+    wizard.expect("dpo, on preference data")
+    wizard.expect("Write the project")
+    assert list(tmp_path.iterdir()) == []
+    wizard.send(ENTER)
+    wizard.expect(pexpect.EOF)
+    saved = answers(tmp_path / "mine")
+    assert (saved["algorithm"], saved["gpus_per_node"]) == ("dpo", 4)
+    assert saved["model"] == "Qwen/Qwen3-0.6B-large-2B"
+
+
+@pytest.mark.parametrize(("keys", "code"), [(CTRL_C, 130), ("n", 130)], ids=["ctrl-c", "no"])
+def test_stopping_at_the_last_question_writes_nothing(tmp_path: Path, keys: str, code: int) -> None:
+    wizard = start(tmp_path, "p", "--framework", "trl", "--algorithm", "sft", "--tracker", "none")
+    for question in ("How many GPUs", "How much memory", "Which model", "Where are the rollouts"):
+        wizard.expect(question)
+        wizard.send(ENTER)
+    wizard.expect("Write the project")
+    wizard.send(keys)
+    wizard.expect("nothing was written")
+    wizard.expect(pexpect.EOF)
+    wizard.close()
+    assert wizard.exitstatus == code
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_ctrl_c_at_the_first_question(tmp_path: Path) -> None:
+    wizard = start(tmp_path)
+    wizard.expect("Which framework")
+    wizard.send(CTRL_C)
+    wizard.expect("nothing was written")
+    wizard.expect(pexpect.EOF)
+    wizard.close()
+    assert wizard.exitstatus == 130
+
+
+def test_with_yes_or_json_it_never_asks_on_a_terminal(tmp_path: Path) -> None:
+    for last in ("--yes", "--json"):
+        wizard = start(tmp_path, last.strip("-"), "--framework", "trl", "--algorithm", "sft", last)
+        wizard.expect(pexpect.EOF)
+        wizard.close()
+        assert wizard.exitstatus == 0
+        assert (tmp_path / last.strip("-") / "train_trl.py").is_file()
+
+
+def test_an_occupied_directory_is_refused_before_any_question(tmp_path: Path) -> None:
+    (tmp_path / "p").mkdir()
+    (tmp_path / "p" / "file").write_text("")
+    wizard = start(tmp_path, "p")
+    wizard.expect("not an empty directory")
+    wizard.expect(pexpect.EOF)
+    wizard.close()
+    assert wizard.exitstatus == 2
