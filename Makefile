@@ -12,10 +12,10 @@ export PYTHONDONTWRITEBYTECODE := 1
 help: ## list the targets
 	@grep -E '^[a-z]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 12
 
-demo: $(VENV)/tool ## sample rollouts become a trained model (about 5 minutes, mostly downloads)
+demo: $(VENV)/tool ## sample rollouts become a trained model (minutes, most of them for downloads)
 	$(BIN)/python examples/demo.py
 
-test: $(VENV)/all lint types ## linters, types and all tests (about 10 minutes)
+test: $(VENV)/all lint types ## linters, types and all tests (about 10 minutes on two cores)
 	$(BIN)/python -m pytest -n 2 --dist loadgroup
 
 lint: $(VENV)/all ## ruff, on our code and on the template's plain Python
@@ -52,7 +52,7 @@ $(VENV)/tool: $(VENV)/python pyproject.toml
 	@touch $@
 
 $(VENV)/all: $(VENV)/python pyproject.toml
-	@echo "Installing torch, TRL and the test tools: 1.5 GB and two minutes or more, once ..."
+	@echo "Installing torch, TRL and the test tools: about 3 GB from PyPI on Linux, once ..."
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check torch==2.13.0
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[train,dev]'
 	@touch $@

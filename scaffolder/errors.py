@@ -9,6 +9,7 @@
     ├── TargetNotEmpty        a directory that already holds something
     ├── CannotWrite           the file system says no
     ├── MissingProgram        git is not there
+    ├── GitFailed             git is there and says no
     ├── BrokenFramework       a third-party framework that does not load
     └── Cancelled             Ctrl-C, or "no" to the last question
 
@@ -102,8 +103,11 @@ class CannotWrite(UserError):
     """The operating system refused to create the project."""
 
     def __init__(self, path: Path, error: OSError) -> None:
+        # shutil.Error lists (source, destination, why) of every file of a folder.
+        several = error.args[0] if error.args and isinstance(error.args[0], list) else []
+        why = several[0][2] if several else error.strerror or error
         super().__init__(
-            f"Cannot write {path}: {error.strerror or error}.",
+            f"Cannot write {path}: {why}.",
             remedy="Choose a directory that you may write to, on a disk with free space.",
         )
 
@@ -115,6 +119,18 @@ class MissingProgram(UserError):
         super().__init__(
             f"{program} is not installed; it is needed to {purpose}.",
             remedy=f"Install {program} and run the command again.",
+        )
+
+
+class GitFailed(UserError):
+    """Git ended with an error."""
+
+    def __init__(self, command: str, said: str) -> None:
+        super().__init__(
+            f"`git {command}` failed:",
+            reasons=said.strip().splitlines() or ["it said nothing"],
+            remedy="Mend git's configuration, or pass --no-git if it is the project's first commit "
+            "that fails. Nothing was written.",
         )
 
 

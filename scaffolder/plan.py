@@ -106,11 +106,18 @@ def model_billions(spec: ProjectSpec) -> float | None:
     folder = Path(spec.model).expanduser()
     if folder.is_dir():
         return _folder_billions(folder)
-    sizes = re.findall(r"(?<![\d.])(\d+(?:\.\d+)?)\s*([bm])(?![a-z])", folder.name.lower())
-    if not sizes:
+    return _billions_in(folder.name.lower())
+
+
+def _billions_in(name: str) -> float | None:
+    """Size in a model's name; mixtures of experts that name no total are unknown."""
+    number = r"(\d+(?:\.\d+)?)"
+    if experts := re.search(rf"(?<![\d.])(\d+)x{number}b(?![a-z])", name):
+        return int(experts[1]) * float(experts[2])
+    if re.search(r"(?<![a-z\d])\d+e(?![a-z])", name):
         return None
-    number, unit = sizes[0]
-    return float(number) / (1 if unit == "b" else 1000)
+    size = re.search(rf"(?<![\d.a-z]){number}([bm])(?![a-z])", name)
+    return float(size[1]) / (1 if size[2] == "b" else 1000) if size else None
 
 
 def _folder_billions(folder: Path) -> float | None:

@@ -4,7 +4,6 @@ import os
 import secrets
 import shutil
 import signal
-import subprocess
 import tempfile
 import threading
 from collections.abc import Callable, Iterator, Mapping
@@ -15,7 +14,7 @@ from types import FrameType
 from typing import Any
 
 from scaffolder import templates
-from scaffolder.errors import CannotWrite, TargetNotEmpty
+from scaffolder.errors import CannotWrite, GitFailed, TargetNotEmpty
 from scaffolder.frameworks import discover
 from scaffolder.plan import Plan
 from scaffolder.spec import ProjectSpec
@@ -39,28 +38,33 @@ class Project:
 
 def preview(spec: ProjectSpec, plan: Plan) -> list[str]:
     """The files that `create` would write."""
-    with _one_interrupt(), _staging(Path(tempfile.gettempdir()), "preview") as staging:
-        return _render(spec, plan, staging)
+    folder = Path(tempfile.gettempdir())
+    try:
+        with _one_interrupt(), _staging(folder) as staging:
+            return _render(spec, plan, staging)
+    except OSError as error:
+        raise CannotWrite(folder, error) from error
 
 
 def create(spec: ProjectSpec, plan: Plan, target: Path, *, git: bool = True) -> Project:
-    """Render beside the target, commit, and move into place.
+    """Render beside the target (inside it, if it is there already), commit, and move into place.
 
     Raises:
-        TargetNotEmpty: when the target holds anything.
+        TargetNotEmpty: when the target holds anything, also when it does so only at the end.
         CannotWrite: when the file system refuses.
+        GitFailed: when git refuses.
     """
     check_target(target)
     with _one_interrupt() as finish:
         try:
-            with _parent_of(target) as parent, _staging(parent, target.name) as staging:
+            with _folder_for(target) as folder, _staging(folder) as staging:
                 files = _render(spec, plan, staging)
                 project = staging / "project"
-                if git and not _inside_repository(parent):
+                if git and not _inside_repository(folder):
                     title = f"New project from rl-scaffolder ({spec.framework} {spec.algorithm})"
                     _commit(project, title)
                 finish()
-                _move(project, target)
+                _move(project, target, staging)
         except OSError as error:
             raise CannotWrite(target, error) from error
     return Project(target, files)
@@ -82,8 +86,11 @@ def check_target(target: Path) -> None:
 
 
 @contextmanager
-def _parent_of(target: Path) -> Iterator[Path]:
-    """The folder that is to hold the target; folders made on the way go again on failure."""
+def _folder_for(target: Path) -> Iterator[Path]:
+    """Where to render: in the target, or in its parent; folders made on the way go on failure."""
+    if target.is_dir():
+        yield target
+        return
     missing = [folder for folder in target.parents if not folder.exists()]
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -96,8 +103,8 @@ def _parent_of(target: Path) -> Iterator[Path]:
 
 
 @contextmanager
-def _staging(parent: Path, name: str) -> Iterator[Path]:
-    staging = parent / f".{name}.rl-scaffolder-{secrets.token_hex(4)}"
+def _staging(folder: Path) -> Iterator[Path]:
+    staging = folder / f".rl-scaffolder-{secrets.token_hex(4)}"
     try:
         staging.mkdir(mode=0o700)
         yield staging
@@ -107,7 +114,7 @@ def _staging(parent: Path, name: str) -> Iterator[Path]:
 
 @contextmanager
 def _one_interrupt() -> Iterator[Callable[[], None]]:
-    """Let Ctrl-C and SIGTERM strike once at most, and not at all after the yielded call.
+    """Let Ctrl-C, SIGTERM and SIGHUP strike once at most, and not after the yielded call.
 
     A second one would strike while the first one's traces are removed; a late one while the
     finished project is moved into place.
@@ -122,7 +129,7 @@ def _one_interrupt() -> Iterator[Callable[[], None]]:
         if len(heard) == 1:
             raise KeyboardInterrupt
 
-    signals = (signal.SIGINT, signal.SIGTERM)
+    signals = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
     before = [signal.signal(number, interrupt) for number in signals]
     try:
         yield lambda: heard.append(0)
@@ -139,20 +146,24 @@ def _one_interrupt() -> Iterator[Callable[[], None]]:
 def _render(spec: ProjectSpec, plan: Plan, staging: Path) -> list[str]:
     """Let Copier render into `staging/project`."""
     import copier
+    from plumbum import ProcessExecutionError
 
     framework = discover()[spec.framework]
     extra = {spec.framework: framework.overlay} if framework.overlay else {}
     published = templates.publish(staging, extra)
     project = staging / "project"
-    with _copier_environment(published.environment, staging):
-        copier.run_copy(
-            published.url,
-            project,
-            data=_answers(spec, plan),
-            vcs_ref=published.ref,
-            defaults=True,
-            quiet=True,
-        )
+    try:
+        with _copier_environment(published.environment, staging):
+            copier.run_copy(
+                published.url,
+                project,
+                data=_answers(spec, plan),
+                vcs_ref=published.ref,
+                defaults=True,
+                quiet=True,
+            )
+    except ProcessExecutionError as error:
+        raise GitFailed("clone", error.stderr) from error
     return sorted(
         str(path.relative_to(project)) for path in project.rglob("*") if not path.is_dir()
     )
@@ -174,6 +185,9 @@ def _copier_environment(git_environment: Mapping[str, str], staging: Path) -> It
     tempfile.tempdir = str(staging)
     try:
         with local.env(**git_environment):
+            for variable in local.env.getdict():
+                if templates.points_elsewhere(variable) and variable not in git_environment:
+                    del local.env[variable]
             yield
     finally:
         tempfile.tempdir = temporary
@@ -188,35 +202,51 @@ def _answers(spec: ProjectSpec, plan: Plan) -> dict[str, Any]:
 
 
 def _inside_repository(folder: Path) -> bool:
+    """Also inside one of another user, of which git would otherwise say nothing."""
+    question = ["-c", "safe.directory=*", "rev-parse", "--is-inside-work-tree"]
     try:
-        return templates.git(["rev-parse", "--is-inside-work-tree"], folder).strip() == "true"
-    except subprocess.CalledProcessError:
+        return templates.git(question, folder).strip() == "true"
+    except GitFailed:
         return False
 
 
 def _commit(project: Path, message: str) -> None:
-    """One commit, under the user's name where git knows it."""
-    templates.git(["init", "--quiet", "--initial-branch=main"], project)
-    templates.git(["add", "--all"], project)
+    """One commit of every file as it is, under the user's name where git knows it."""
+    plain = ("core.autocrlf=false", "core.safecrlf=false", "commit.gpgsign=false")
+    nowhere = ("core.hooksPath", "core.excludesFile", "core.attributesFile")
+    settings = [*plain, *(f"{name}={os.devnull}" for name in nowhere)]
+    options = [word for setting in settings for word in ("-c", setting)]
+    templates.git(["init", "--quiet", "--initial-branch=main", "--template="], project)
+    templates.git([*options, "add", "--all"], project)
+    identity = None if _has_identity(project) else FALLBACK_IDENTITY
+    templates.git([*options, "commit", "--quiet", "--message", message], project, identity)
+
+
+def _has_identity(project: Path) -> bool:
     try:
-        templates.git(["var", "GIT_COMMITTER_IDENT"], project)
-        identity = None
-    except subprocess.CalledProcessError:
-        identity = FALLBACK_IDENTITY
-    unsigned = ["-c", "commit.gpgsign=false", "-c", "core.hooksPath=" + os.devnull]
-    templates.git([*unsigned, "commit", "--quiet", "--message", message], project, identity)
+        for variable in ("GIT_AUTHOR_IDENT", "GIT_COMMITTER_IDENT"):
+            templates.git(["var", variable], project)
+    except GitFailed:
+        return False
+    return True
 
 
-def _move(project: Path, target: Path) -> None:
-    """Rename into place; into an empty directory that is there already, entry by entry."""
+def _move(project: Path, target: Path, staging: Path) -> None:
+    """Rename into place; into an empty directory that is there already, entry by entry.
+
+    Raises:
+        TargetNotEmpty: when somebody else has put something there in the meantime.
+    """
     if not target.exists():
         project.rename(target)
         return
+    if set(target.iterdir()) != {staging}:
+        raise TargetNotEmpty(target)
     moved: list[Path] = []
     try:
         for entry in sorted(project.iterdir()):
+            entry.rename(target / entry.name)
             moved.append(target / entry.name)
-            entry.rename(moved[-1])
     except BaseException:
         for entry in moved:
             if entry.is_dir():

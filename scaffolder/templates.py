@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from scaffolder import __version__
-from scaffolder.errors import MissingProgram
+from scaffolder.errors import GitFailed, MissingProgram
 
 URL = "https://rl-scaffolder.invalid/templates.git"
 """What answers files name. Never contacted: `.invalid` is reserved by RFC 2606."""
@@ -102,20 +102,25 @@ def _isolated() -> dict[str, str]:
     }
 
 
+_KEPT = ("GIT_AUTHOR_", "GIT_COMMITTER_", "GIT_CONFIG_GLOBAL", "GIT_CONFIG_SYSTEM", "GIT_EXEC_PATH")
+
+
+def points_elsewhere(variable: str) -> bool:
+    """Whether an environment variable could make git work on another repository or in another way.
+
+    Hooks and wrappers set such variables; only who the user is and where the config lies matters.
+    """
+    return variable.startswith("GIT_") and not variable.startswith(_KEPT)
+
+
 def git(arguments: list[str], where: Path, environment: Mapping[str, str] | None = None) -> str:
     """Run git in a folder and return what it printed.
 
-    Variables that point git at another repository, as hooks set them, are dropped.
-
     Raises:
         MissingProgram: when git is not installed.
-        subprocess.CalledProcessError: when git fails.
+        GitFailed: with what git said.
     """
-    inherited = {
-        name: value
-        for name, value in os.environ.items()
-        if name not in {"GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_OBJECT_DIRECTORY"}
-    }
+    inherited = {name: os.environ[name] for name in os.environ if not points_elsewhere(name)}
     try:
         result = subprocess.run(
             ["git", *arguments],
@@ -127,4 +132,6 @@ def git(arguments: list[str], where: Path, environment: Mapping[str, str] | None
         )
     except FileNotFoundError:
         raise MissingProgram("git", "record which template a project came from") from None
+    except subprocess.CalledProcessError as error:
+        raise GitFailed(" ".join(arguments), error.stderr) from None
     return result.stdout

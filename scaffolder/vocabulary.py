@@ -1,6 +1,6 @@
 """The words a user may say, as types. Plain typing, so that shell completion stays fast.
 
-The names are the field's own; `README.md` explains each to a newcomer.
+The names are the field's own; `wizard.TITLES` says each in a few words.
 """
 
 from typing import Literal, get_args

@@ -1,24 +1,17 @@
-"""Questions on a terminal, and the gathering of answers from files and flags.
+"""Questions on a terminal: what was not answered yet. Writes no files and knows no Jinja."""
 
-Writes no files and knows no Jinja.
-"""
-
-import os
 import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
-import yaml
-
+from scaffolder import answers as given_answers
+from scaffolder import frameworks
 from scaffolder import spec as specs
-from scaffolder.errors import InvalidAnswers, UnreadableAnswers
-from scaffolder.frameworks import Framework, discover
+from scaffolder.answers import Answers
+from scaffolder.frameworks import Framework
 from scaffolder.plan import Plan
 from scaffolder.spec import ProjectSpec
 from scaffolder.vocabulary import TRACKERS
-
-Answers = dict[str, Any]
 
 TITLES = {
     "sft": "supervised fine-tuning on the best rollouts",
@@ -41,67 +34,19 @@ TITLES = {
 }
 
 
-def gather(file: Path | None, assignments: Sequence[str], flags: Mapping[str, Any]) -> Answers:
-    """Answers from a file, from `--set`, and from flags; the later wins.
-
-    Raises:
-        UnreadableAnswers, InvalidAnswers
-    """
-    given = _read(file) if file else {}
-    malformed = [word for word in assignments if "=" not in word or word.startswith("=")]
-    if malformed:
-        raise InvalidAnswers([f"--set {word!r}: must be key=value" for word in malformed])
-    given.update({name: value for name, _, value in (word.partition("=") for word in assignments)})
-    given.update({name: value for name, value in flags.items() if value is not None})
-    return given
-
-
-def _read(file: Path) -> Answers:
-    """The answers of a YAML or JSON file; what Copier and the plan add is left out."""
-    try:
-        loaded = yaml.safe_load(file.read_text("utf-8"))
-    except OSError as error:
-        raise UnreadableAnswers(file, error.strerror or str(error)) from None
-    except (UnicodeDecodeError, yaml.YAMLError) as error:
-        raise UnreadableAnswers(file, f"it is not YAML ({' '.join(str(error).split())})") from None
-    if not isinstance(loaded, dict):
-        raise UnreadableAnswers(file, "it holds no `name: value` lines")
-    return {
-        str(name): value
-        for name, value in loaded.items()
-        if not str(name).startswith("_") and name != "plan"
-    }
-
-
-def target(directory: Path | None, given: Answers) -> Path:
-    """Where the project goes, absolute: the given directory, or one named after what it does."""
-    if directory is None:
-        named = given.get("project_name") or "-".join(
-            str(given[name]) for name in ("framework", "algorithm") if name in given
-        )
-        directory = Path(str(named) or "project")
-    return Path(os.path.normpath(directory.absolute()))
-
-
-def spec(directory: Path, given: Answers) -> ProjectSpec:
-    """The validated spec; the project is named after its directory unless told otherwise."""
-    return specs.build({"project_name": directory.name, **given})
-
-
-def ask(directory: Path | None, given: Answers) -> tuple[Path, Answers]:
-    """Ask for every answer that was not given.
+def ask(directory: str | None, given: Answers) -> tuple[str, Answers]:
+    """Ask for every answer that was not given; those that were have been checked.
 
     Raises:
         KeyboardInterrupt: on Ctrl-C.
+        EOFError: on Ctrl-D.
     """
     answers = dict(given)
-    frameworks = discover()
     if "framework" not in answers:
-        titles = {name: f"{each.title} {each.version}" for name, each in frameworks.items()}
+        offered = frameworks.discover().items()
+        titles = {name: f"{each.title} {each.version}" for name, each in offered}
         answers["framework"] = _select("Which framework trains?", titles, "trl")
-    framework = frameworks.get(str(answers["framework"]))
-    if framework is not None:
-        _ask_offered(framework, answers)
+    _ask_offered(frameworks.get(str(answers["framework"])), answers)
     for name, question in (
         ("gpus_per_node", "How many GPUs has one machine?"),
         ("gpu_memory", "How much memory has one GPU, in GiB?"),
@@ -114,8 +59,8 @@ def ask(directory: Path | None, given: Answers) -> tuple[Path, Answers]:
         trackers: dict[str, str] = {name: name for name in TRACKERS}
         answers["tracker"] = _select("Where should the loss curve go?", trackers, "tensorboard")
     if directory is None:
-        default = target(None, answers).name
-        directory = Path(_text("Which directory?", default, None))
+        default = given_answers.target(None, answers).name
+        directory = _text("Which directory?", default, None)
     return directory, answers
 
 

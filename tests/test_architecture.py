@@ -12,6 +12,9 @@ import pytest
 import yaml
 
 from conftest import ROOT, TEMPLATES
+from scaffolder.frameworks import discover
+from scaffolder.templates import overlays
+from scaffolder.vocabulary import PATTERNS, TOPOLOGIES
 
 PACKAGE = ROOT / "scaffolder"
 ALL = {path.stem for path in PACKAGE.glob("*.py")} | {"cli", "frameworks"}
@@ -22,7 +25,8 @@ MAY_IMPORT = {
     "plan": {"spec", "errors", "vocabulary"},
     "frameworks": {"spec", "plan", "errors", "vocabulary", "frameworks"},
     "templates": {"errors"},
-    "wizard": {"frameworks", "plan", "spec", "errors", "vocabulary"},
+    "answers": {"frameworks", "spec", "errors"},
+    "wizard": {"answers", "frameworks", "plan", "spec", "errors", "vocabulary"},
     "render": {"frameworks", "plan", "spec", "errors", "templates"},
     "cli": ALL,
     "__main__": {"cli"},
@@ -94,13 +98,13 @@ def test_the_template_needs_no_trust() -> None:
 
 def test_no_overlay_replaces_a_file_of_another() -> None:
     """Of overlays that can be rendered together: two frameworks never are."""
-    kinds = [("base",), ("trl", "custom"), ("local",)]
+    present = set(overlays(TEMPLATES))
+    kinds = [("base",), tuple(discover()), TOPOLOGIES, PATTERNS]
+    assert present <= {name for kind in kinds for name in kind}
     for left, right in itertools.combinations(kinds, 2):
-        for one, other in itertools.product(left, right):
+        for one, other in itertools.product(present & set(left), present & set(right)):
             shared = rendered_names(one) & rendered_names(other)
             assert not shared, f"{one} and {other} both bring {shared}"
-    folders = {path.name for path in TEMPLATES.iterdir() if path.name.startswith("{{")}
-    assert folders == {f"{{{{{name}}}}}" for kind in kinds for name in kind}
 
 
 def rendered_names(overlay: str) -> set[str]:

@@ -98,6 +98,8 @@ def test_unknown_framework_gets_a_suggestion(scaffold: Command) -> None:
         (b"- a\n- b\n", "no `name: value` lines"),
         (b"a: [", "not YAML"),
         (b"\xff\xfe\x00", "not YAML"),
+        (b"model: 2026-13-45", "not YAML"),
+        (b"[" * 5000, "not YAML"),
         (None, "No such file"),
     ],
 )

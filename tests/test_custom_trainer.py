@@ -473,7 +473,7 @@ def test_long_and_empty_rows_are_dropped_or_cut_and_counted(run: Run) -> None:
     assert "3 read, 1 longer than 64 tokens cut, 1 with nothing to learn dropped, 2 to" in out
     assert "to 64 tokens" in out
     code, _, err = run("--check_only", max_length=3, output_dir="new")
-    assert code == 1
+    assert code == 2
     assert "no row to train on" in err
 
 
@@ -489,7 +489,7 @@ def test_everything_wrong_with_paths_is_said_at_once(run: Run) -> None:
     Path("training_data.jsonl").unlink()
     Path("out/final").mkdir(parents=True)
     code, _, err = run("--check_only", model_name_or_path="./nowhere", global_batch_size=3)
-    assert code == 1
+    assert code == 2
     assert all(word in err for word in ("./nowhere", "training_data.jsonl", "out holds final"))
 
 

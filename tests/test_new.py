@@ -18,7 +18,8 @@ from typing import Any
 import pytest
 import yaml
 
-from conftest import ROOT, Command, run
+from conftest import ROOT, Command, Result, run
+from scaffolder.frameworks import names
 
 TRL = ("--framework", "trl", "--algorithm", "sft")
 New = Callable[..., Path]
@@ -72,14 +73,111 @@ def test_no_repository_inside_a_repository_or_when_not_wanted(new: New, tmp_path
     assert not (new("inner", *TRL) / ".git").exists()
 
 
-def test_commit_without_an_identity(tmp_path: Path) -> None:
-    environment = {**os.environ, "HOME": str(tmp_path), "GIT_CONFIG_NOSYSTEM": "1"}
-    environment.update(GIT_CONFIG_COUNT="1", GIT_CONFIG_KEY_0="user.useConfigOnly")
-    environment.update(GIT_CONFIG_VALUE_0="true", GIT_CONFIG_GLOBAL=os.devnull)
-    command = [sys.executable, "-m", "scaffolder", "new", "p", "--yes", *TRL]
-    result = run(command, tmp_path, env=environment)
+GIT_SETTINGS = {
+    "no identity": "[user]\n useConfigOnly = true\n",
+    "half an identity": "[user]\n useConfigOnly = true\n[committer]\n name = c\n email = c@c\n",
+    "line ends": "[core]\n autocrlf = true\n safecrlf = true\n",
+    "ignores": "[core]\n excludesFile = ignored\n",
+    "a filter": '[core]\n attributesFile = attributes\n[filter "x"]\n clean = no\n required\n',
+    "hooks and signing": "[core]\n hooksPath = hooks\n[commit]\n gpgsign = true\n",
+    "no local files": '[protocol "file"]\n allow = never\n',
+    "another https": '[url "https://mirror/"]\n insteadOf = https://\n',
+}
+GIT_VARIABLES = {
+    "GIT_DIR": "elsewhere/.git",
+    "GIT_NAMESPACE": "other",
+    "GIT_ALLOW_PROTOCOL": "https",
+    "GIT_CONFIG_PARAMETERS": "'protocol.file.allow=never'",
+    "GIT_CONFIG_COUNT": "1",
+}
+
+
+def new_with(folder: Path, **environment: str) -> Result:
+    command = [sys.executable, "-m", "scaffolder", "new", "p", "--json", *TRL]
+    return run(command, folder, env={**os.environ, **environment})
+
+
+@pytest.mark.parametrize("settings", GIT_SETTINGS.values(), ids=GIT_SETTINGS)
+def test_no_git_setting_of_the_user_is_in_the_way(tmp_path: Path, settings: str) -> None:
+    (tmp_path / "ignored").write_text("*.jsonl\n.env*\n")
+    (tmp_path / "attributes").write_text("* filter=x\n")
+    (tmp_path / "hooks").mkdir()
+    (tmp_path / "hooks" / "pre-commit").write_text("#!/bin/sh\nexit 1\n")
+    (tmp_path / "hooks" / "pre-commit").chmod(0o755)
+    config = tmp_path / "gitconfig"
+    config.write_text(settings.replace("= ignored", f"= {tmp_path}/ignored"))
+    config.write_text(config.read_text().replace("= attributes", f"= {tmp_path}/attributes"))
+    config.write_text(config.read_text().replace("= hooks", f"= {tmp_path}/hooks"))
+    result = new_with(tmp_path, GIT_CONFIG_GLOBAL=str(config), HOME=str(tmp_path))
     assert result.returncode == 0, result.stderr
-    assert git(tmp_path / "p", "log", "--format=%an") == "rl-scaffolder\n"
+    committed = git(tmp_path / "p", "ls-files").splitlines()
+    assert sorted(committed) == json.loads(result.stdout)["files"]
+    assert git(tmp_path / "p", "log", "--format=%an") != ""
+
+
+@pytest.mark.parametrize(("name", "value"), GIT_VARIABLES.items(), ids=GIT_VARIABLES)
+def test_no_git_variable_points_it_elsewhere(tmp_path: Path, name: str, value: str) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    git(tmp_path / "elsewhere", "init")
+    result = new_with(tmp_path, **{name: str(tmp_path / value) if "/" in value else value})
+    assert result.returncode == 0, result.stderr
+    assert (tmp_path / "p" / ".git").is_dir()
+
+
+def test_a_broken_git_setup_is_said_in_git_s_words(tmp_path: Path) -> None:
+    (tmp_path / "gitconfig").write_text("[broken\n")
+    result = new_with(tmp_path, GIT_CONFIG_GLOBAL=str(tmp_path / "gitconfig"))
+    assert result.returncode == 2
+    assert "bad config" in result.stderr and "--no-git" in result.stderr
+    assert [path.name for path in tmp_path.iterdir()] == ["gitconfig"]
+
+
+def test_two_at_once_make_one_whole_project(tmp_path: Path) -> None:
+    for there_before in (False, True):
+        if there_before:
+            (tmp_path / "p").mkdir()
+        command = [sys.executable, "-m", "scaffolder", "new", "p", "--json", *TRL]
+        both = [
+            subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+            for _ in range(2)
+        ]
+        printed = [process.communicate()[0] for process in both]
+        won = [
+            json.loads(out) for out, each in zip(printed, both, strict=True) if each.returncode == 0
+        ]
+        assert sorted(process.returncode for process in both) in ([0, 2], [2, 2])
+        assert there_before or len(won) == 1
+        if won:
+            assert sorted(tree(tmp_path / "p")) == won[0]["files"]
+            assert git(tmp_path / "p", "status", "--porcelain") == ""
+        assert [path.name for path in tmp_path.iterdir()] == ["p"]
+        shutil.rmtree(tmp_path / "p")
+
+
+def test_an_empty_directory_in_one_that_cannot_be_written_is_filled(tmp_path: Path) -> None:
+    """As a mounted folder in a container is: nothing may be written beside it."""
+    target = tmp_path / "closed" / "p"
+    target.mkdir(parents=True)
+    before = target.stat().st_ino
+    closed = target.parent.stat().st_mtime_ns
+    assert new_with(target.parent).returncode == 0
+    assert target.stat().st_ino == before
+    assert target.parent.stat().st_mtime_ns == closed
+    assert (target / ".git").is_dir()
+
+
+def test_closed_streams_are_no_terminal(tmp_path: Path) -> None:
+    words = " ".join([sys.executable, "-m", "scaffolder", "new", "p", *TRL])
+    result = run(["bash", "-c", f"{words} <&-"], tmp_path)
+    assert result.returncode == 0, result.stderr
+
+
+def test_an_ascii_terminal_can_show_everything(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "scaffolder", "new", "ü", "--set", "project_name=p", *TRL]
+    for more in ([], ["--json"]):
+        result = run([*command, *more], tmp_path, env={**os.environ, "PYTHONIOENCODING": "ascii"})
+        assert result.returncode == 0, result.stderr
+        shutil.rmtree(tmp_path / "ü")
 
 
 def test_dry_run_lists_the_files_and_writes_nothing(scaffold: Command, tmp_path: Path) -> None:
@@ -115,7 +213,7 @@ def test_an_empty_directory_is_filled(scaffold: Command, tmp_path: Path) -> None
     assert [path.name for path in tmp_path.iterdir()] == ["p"]
 
 
-def test_no_permission_is_no_traceback(tmp_path: Path) -> None:
+def test_a_file_in_the_way_is_no_traceback(tmp_path: Path) -> None:
     blocker = tmp_path / "file"
     blocker.write_text("")
     result = run([sys.executable, "-m", "scaffolder", "new", "file/p", *TRL], tmp_path)
@@ -147,6 +245,19 @@ def test_flags_win_over_set_and_that_over_the_file(new: New, tmp_path: Path) -> 
     assert (saved["model"], saved["tracker"]) == ("flag", "wandb")
 
 
+def test_what_is_there_is_named_by_its_absolute_path(new: New, tmp_path: Path) -> None:
+    (tmp_path / "mine.jsonl").write_text("{}\n")
+    (tmp_path / "model").mkdir()
+    (tmp_path / "model" / "config.json").write_text("{}")
+    project = new("p", *TRL, "--rollouts", "mine.jsonl", "--model", "model")
+    saved = yaml.safe_load((project / ".copier-answers.yml").read_text("utf-8"))
+    assert saved["rollouts"] == str(tmp_path / "mine.jsonl")
+    assert saved["model"] == str(tmp_path / "model")
+    elsewhere = new("q", *TRL, "--rollouts", "later.jsonl")
+    saved = yaml.safe_load((elsewhere / ".copier-answers.yml").read_text("utf-8"))
+    assert saved["rollouts"] == "later.jsonl"
+
+
 HOSTILE = [
     'it\'s "quoted"',
     "$(touch x) `touch x` ${HOME} $HOME",
@@ -163,7 +274,7 @@ HOSTILE = [
 
 
 @pytest.mark.parametrize("value", HOSTILE)
-@pytest.mark.parametrize("framework", ["trl", "custom"])
+@pytest.mark.parametrize("framework", names())
 def test_hostile_answers_come_back_exactly(new: New, value: str, framework: str) -> None:
     project = new(
         *("p", "--framework", framework, "--algorithm", "sft"),
@@ -201,6 +312,28 @@ def shell_words_of_readme(project: Path) -> list[str]:
     readme = (project / "README.md").read_text("utf-8")
     blocks = re.findall(r"```bash\n(.*?)```", readme, re.DOTALL)
     return [word for block in blocks for word in shlex.split(block, comments=True)]
+
+
+def test_home_is_expanded_where_no_shell_did_it(new: New, tmp_path: Path) -> None:
+    (tmp_path / "a.yml").write_text("rollouts: ~/data/x.jsonl\nmodel: ~/models/m-1b\n")
+    project = new("p", *TRL, "--answers", "a.yml")
+    saved = yaml.safe_load((project / ".copier-answers.yml").read_text("utf-8"))
+    assert saved["rollouts"] == str(Path.home() / "data/x.jsonl")
+    assert saved["model"] == str(Path.home() / "models/m-1b")
+
+
+def test_answers_as_json(new: New, tmp_path: Path) -> None:
+    given = {"framework": "trl", "algorithm": "sft", "model": "modèle 🤖", "nodes": 1}
+    (tmp_path / "a.json").write_text(json.dumps(given, indent="\t"))
+    project = new("p", "--answers", "a.json")
+    saved = yaml.safe_load((project / ".copier-answers.yml").read_text("utf-8"))
+    assert saved["model"] == given["model"]
+
+
+def test_an_empty_directory_name_is_refused(scaffold: Command, tmp_path: Path) -> None:
+    result = scaffold("new", "", *TRL)
+    assert result.returncode == 2 and "must not be empty" in result.stderr
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize(

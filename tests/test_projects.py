@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +32,7 @@ def render(folder: Path, *arguments: str) -> Path:
 
 
 def make(project: Path, *arguments: str) -> Result:
-    return run(["make", f"PYTHON={sys.executable}", *arguments], project)
+    return run(["make", f"PYTHON={shlex.quote(sys.executable)}", *arguments], project)
 
 
 def python(project: Path, *arguments: str) -> Result:
@@ -152,6 +153,23 @@ def test_the_commands_of_its_readme_run_as_printed(
     others = {line.split()[1] for line in commands if line.startswith("make ")}
     makefile = (project / "Makefile").read_text("utf-8")
     assert all(f"\n{target}:" in makefile for target in others)
+
+
+def test_the_config_repeats_no_default_of_trl(tmp_path: Path) -> None:
+    """Beside what is planned or chosen, a key stands in it because it differs."""
+    from trl import DPOConfig, ModelConfig, SFTConfig
+
+    planned = {"per_device_train_batch_size", "gradient_accumulation_steps", "learning_rate"}
+    chosen = {"max_length", "num_train_epochs", "report_to"}
+    for algorithm, config_class in (("sft", SFTConfig), ("dpo", DPOConfig)):
+        project = render(tmp_path, "--framework", "trl", "--algorithm", algorithm)
+        config = yaml.safe_load((project / "trl_config.yaml").read_text("utf-8"))
+        defaults = {
+            field.name: field.default for c in (config_class, ModelConfig) for field in fields(c)
+        }
+        same = {key for key in config if key in defaults and config[key] == defaults[key]}
+        assert same <= planned | chosen
+        shutil.rmtree(project)
 
 
 def test_unknown_keys_are_refused_with_line_and_suggestion(trl: Path, tmp_path: Path) -> None:

@@ -120,3 +120,37 @@ def test_an_occupied_directory_is_refused_before_any_question(tmp_path: Path) ->
     wizard.expect(pexpect.EOF)
     wizard.close()
     assert wizard.exitstatus == 2
+
+
+def test_ctrl_d_is_ctrl_c(tmp_path: Path) -> None:
+    wizard = start(tmp_path, "p", "--framework", "trl", "--algorithm", "sft")
+    wizard.expect("How many GPUs")
+    wizard.send("\x7f\x04")
+    wizard.expect("nothing was written")
+    wizard.expect(pexpect.EOF)
+    wizard.close()
+    assert wizard.exitstatus == 130
+
+
+def test_bad_flags_are_refused_before_any_question(tmp_path: Path) -> None:
+    for flags, said in (
+        (["--framework", "tlr"], "did you mean trl"),
+        (["--set", "epochs=abc"], "epochs = 'abc'"),
+    ):
+        wizard = start(tmp_path, "p", *flags)
+        wizard.expect(said)
+        wizard.expect(pexpect.EOF)
+        wizard.close()
+        assert wizard.exitstatus == 2
+
+
+def test_answers_are_not_lost_when_they_cannot_be_planned(tmp_path: Path) -> None:
+    flags = ("--framework", "trl", "--algorithm", "sft", "--model", "org/m-70B")
+    wizard = start(tmp_path, "p", *flags, "--tracker", "none")
+    for question in ("How many GPUs", "How much memory", "Where are the rollouts"):
+        wizard.expect(question)
+        wizard.send(ENTER)
+    wizard.expect("70 billion weights")
+    wizard.expect("All your answers: rl-scaffolder new p")
+    wizard.expect("gpu_memory=80")
+    wizard.expect(pexpect.EOF)

@@ -4,6 +4,7 @@ Only Typer is imported here and in the command modules; everything else is impor
 that needs it, so that `--version` and shell completion cost what Typer costs.
 """
 
+import io
 import sys
 from typing import Annotated, NoReturn
 
@@ -44,6 +45,9 @@ def _root(
 
 def main() -> None:
     """Entry point of `rl-scaffolder`: the one place that prints errors."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     try:
         app()
     except UserError as error:

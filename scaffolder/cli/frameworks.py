@@ -1,5 +1,6 @@
 """`rl-scaffolder frameworks`: what can be rendered."""
 
+import sys
 from typing import Annotated, Any
 
 import typer
@@ -10,8 +11,11 @@ def frameworks(
 ) -> None:
     """List the frameworks with their pinned versions and what each offers."""
     from scaffolder.cli.output import print_json, print_table
+    from scaffolder.frameworks import broken
 
     offered = _offered()
+    for error in broken().values():
+        print(f"warning: {error}", file=sys.stderr)
     if as_json:
         print_json({"frameworks": offered})
         return

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from scaffolder import vocabulary
-from scaffolder.errors import Cancelled
+from scaffolder.errors import Cancelled, InfeasiblePlan, UnsupportedChoice
 
 if TYPE_CHECKING:
     from scaffolder.plan import Plan
@@ -31,7 +31,7 @@ RUN = "How to run"
 
 def new(
     directory: Annotated[
-        Path | None,
+        str | None,
         typer.Argument(metavar="DIR", help="New or empty directory. [FRAMEWORK-ALGORITHM]"),
     ] = None,
     framework: Annotated[
@@ -50,7 +50,11 @@ def new(
     ] = None,
     pattern: Annotated[
         str | None,
-        typer.Option(autocompletion=_one_of(vocabulary.PATTERNS), rich_help_panel=CHOICES),
+        typer.Option(
+            help="How data, training and generation follow each other.",
+            autocompletion=_one_of(vocabulary.PATTERNS),
+            rich_help_panel=CHOICES,
+        ),
     ] = None,
     topology: Annotated[
         str | None,
@@ -112,6 +116,7 @@ def new(
     ] = False,
 ) -> None:
     """Render a training project into DIR."""
+    from scaffolder import answers as all_answers
     from scaffolder import frameworks, render, wizard
 
     flags = {
@@ -126,15 +131,16 @@ def new(
         "rollouts": rollouts,
         "tracker": tracker,
     }
-    given = wizard.gather(answers, assignments or [], flags)
-    asking = not yes and not as_json and sys.stdin.isatty() and sys.stdout.isatty()
+    given = all_answers.gather(answers, assignments or [], flags)
+    asking = not yes and not as_json and _on_terminal()
     try:
         if directory is not None:
-            render.check_target(wizard.target(directory, given))
+            render.check_target(all_answers.target(directory, given))
         if asking:
+            all_answers.check_given(given)
             directory, given = wizard.ask(directory, given)
-        target = wizard.target(directory, given)
-        spec = wizard.spec(target, given)
+        target = all_answers.target(directory, given)
+        spec = all_answers.spec(target, given)
         plan = frameworks.resolve(spec).plan(spec)
         if asking and not dry_run and not wizard.confirm(target, spec, plan):
             raise Cancelled
@@ -142,9 +148,18 @@ def new(
             files = render.preview(spec, plan)
         else:
             files = render.create(spec, plan, target, git=git).files
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, EOFError):
         raise Cancelled from None
+    except (InfeasiblePlan, UnsupportedChoice) as error:
+        if asking:
+            error.remedy += f"\nAll your answers: {all_answers.command_of(directory, given)}"
+        raise
     _report(target, files, spec, plan, as_json=as_json, dry_run=dry_run)
+
+
+def _on_terminal() -> bool:
+    """A closed stream is None."""
+    return all(stream is not None and stream.isatty() for stream in (sys.stdin, sys.stdout))
 
 
 def _report(

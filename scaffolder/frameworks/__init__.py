@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, cast
 
 from scaffolder.errors import BrokenFramework, InvalidAnswers, UnsupportedChoice
 from scaffolder.vocabulary import (
@@ -113,17 +113,28 @@ def names() -> list[str]:
     return sorted({*_modules(), *_entry_points()})
 
 
-@cache
 def discover() -> Mapping[str, Framework]:
-    """All adapters by name.
+    """All adapters by name. What a third-party package breaks is in `broken`."""
+    return _load()[0]
 
-    Raises:
-        BrokenFramework: when a third-party package's adapter cannot be loaded.
-    """
-    found: dict[str, Framework] = {name: _entry(point) for name, point in _entry_points().items()}
+
+def broken() -> Mapping[str, BrokenFramework]:
+    """Third-party frameworks that are registered and cannot be used, and why."""
+    return _load()[1]
+
+
+@cache
+def _load() -> tuple[Mapping[str, Framework], Mapping[str, BrokenFramework]]:
+    found: dict[str, Framework] = {}
+    failed: dict[str, BrokenFramework] = {}
+    for name, point in _entry_points().items():
+        try:
+            found[name] = _entry(point)
+        except BrokenFramework as error:
+            failed[name] = error
     for name in _modules():
         found[name] = importlib.import_module(f"{__name__}.{name}").FRAMEWORK
-    return dict(sorted(found.items()))
+    return dict(sorted(found.items())), failed
 
 
 def resolve(spec: "ProjectSpec") -> Framework:
@@ -131,18 +142,31 @@ def resolve(spec: "ProjectSpec") -> Framework:
 
     Raises:
         InvalidAnswers: when there is no framework of this name.
+        BrokenFramework: when the package that brings it does not load.
         UnsupportedChoice: with all reasons and the nearest combination that is offered.
     """
-    frameworks = discover()
-    if spec.framework not in frameworks:
-        near = difflib.get_close_matches(spec.framework, frameworks, n=1)
-        hint = f"did you mean {near[0]}?" if near else f"known: {', '.join(frameworks)}"
-        raise InvalidAnswers([f"framework = {spec.framework!r}: no such framework; {hint}"])
-    framework = frameworks[spec.framework]
+    framework = get(spec.framework)
     reasons = framework.unsupported(spec)
     if reasons:
-        raise UnsupportedChoice(reasons, _nearest(spec, frameworks))
+        raise UnsupportedChoice(reasons, _nearest(spec, discover()))
     return framework
+
+
+def get(name: str) -> Framework:
+    """The adapter of this name.
+
+    Raises:
+        InvalidAnswers: when there is none.
+        BrokenFramework: when the package that brings it does not load.
+    """
+    frameworks = discover()
+    if name in broken():
+        raise broken()[name]
+    if name not in frameworks:
+        near = difflib.get_close_matches(name, frameworks, n=1)
+        hint = f"did you mean {near[0]}?" if near else f"known: {', '.join(frameworks)}"
+        raise InvalidAnswers([f"framework = {name!r}: no such framework; {hint}"])
+    return frameworks[name]
 
 
 def _modules() -> list[str]:
@@ -159,9 +183,20 @@ def _entry(point: EntryPoint) -> Framework:
         framework = point.load()
     except Exception as error:
         raise BrokenFramework(point.name, package, error) from error
+    problem = _problem_with(framework, point.name)
+    if problem:
+        raise BrokenFramework(point.name, package, TypeError(f"{point.value} {problem}"))
+    return cast(Framework, framework)
+
+
+def _problem_with(framework: object, name: str) -> str | None:
     if not isinstance(framework, Framework):
-        raise BrokenFramework(point.name, package, TypeError(f"{point.value} is no Framework"))
-    return framework
+        return "is no Framework"
+    if framework.name != name:
+        return f"is named {framework.name}, and its entry point {name}"
+    if framework.overlay is None or not framework.overlay.is_dir():
+        return f"has no folder of templates (overlay = {framework.overlay})"
+    return None
 
 
 def _nearest(spec: "ProjectSpec", frameworks: Mapping[str, Framework]) -> str:

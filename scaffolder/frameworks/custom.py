@@ -42,7 +42,12 @@ class Custom(Framework):
         )
         processes = f"--nproc_per_node={plan.world_size}"
         launcher = ["-m", "torch.distributed.run", "--standalone", processes]
-        settings = {"learning_rate": 1e-5, "epochs_key": "epochs", "resume": "--resume"}
+        settings = {
+            "learning_rate": 1e-5,
+            "epochs_key": "epochs",
+            "resume": "--resume",
+            "override": "--set learning_rate=2e-5",
+        }
         return plan.model_copy(update={"launcher": launcher, "settings": settings})
 
 

@@ -55,6 +55,7 @@ class Trl(Framework):
             "learning_rate": LEARNING_RATES[spec.algorithm],
             "epochs_key": "num_train_epochs",
             "resume": "--resume_from_checkpoint latest",
+            "override": "--learning_rate 2e-5",
         }
         return plan.model_copy(update={"launcher": launcher, "settings": settings})
 

@@ -15,10 +15,10 @@ import shutil
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from dataprep.errors import UserError, run
-from trl_checks import check_data, check_output, peek, refuse_unknown
+from trl_checks import check_data, check_output, peek, refuse_unknown, split_option
 
 
 @dataclass
@@ -51,14 +51,20 @@ def parse(arguments: list[str]) -> tuple[Run, Any, Any]:
     from trl import ModelConfig, TrlParser
 
     classes = (Run, config_class, ModelConfig)
-    refuse_unknown(path, config, arguments, classes)
+    refuse_unknown(path, arguments, classes)
     if "--check_only" in arguments and not _cuda():
         arguments = [*arguments, "--use_cpu", "True"]
+    parser = TrlParser(classes)
+    parser.error = _refuse
     try:
-        run_, training, model = TrlParser(classes).parse_args_and_config(arguments)
+        run_, training, model = parser.parse_args_and_config(arguments)
     except (ValueError, TypeError, ImportError) as error:
         raise UserError(f"TRL does not accept {path}: {error}", "Change the value.") from None
     return run_, training, model
+
+
+def _refuse(message: str) -> NoReturn:
+    raise UserError(f"TRL does not accept a value: {message}", "Change it.")
 
 
 def _cuda() -> bool:
@@ -80,14 +86,18 @@ def load(path: str, columns: list[str]) -> Any:
 
 
 def train(arguments: list[str]) -> None:
+    arguments = [part for word in arguments for part in split_option(word)]
+    if {"-h", "--help"} & set(arguments):
+        print(__doc__)
+        return
     run_, training, model = parse(arguments)
     trainer_class, _, columns = trainer_of(run_.algorithm)
     output = Path(training.output_dir)
     check_data(run_, training, model, columns)
+    resume = check_output(output, training.resume_from_checkpoint)
     if run_.check_only:
         print("The config and the data are accepted.")
         return
-    resume = check_output(output, training.resume_from_checkpoint)
     training.model_init_kwargs = {
         "revision": model.model_revision,
         "attn_implementation": model.attn_implementation,
@@ -101,13 +111,23 @@ def train(arguments: list[str]) -> None:
         train_dataset=load(run_.data_path, columns),
         eval_dataset=load(held_out, columns) if held_out else None,
     )
-    trainer.train(resume_from_checkpoint=resume)
+    try:
+        trainer.train(resume_from_checkpoint=resume)
+    except KeyboardInterrupt:
+        raise UserError(
+            f"Stopped; what was saved is in {output}.",
+            "Go on with --resume_from_checkpoint latest, or remove the folder.",
+            exit_code=130,
+        ) from None
     save(trainer, output)
 
 
 def save(trainer: Any, output: Path) -> None:
     """The final model as a Hugging Face folder, and the loss curve; whole or not at all."""
     partial, final = output / "final.partial", output / "final"
+    if trainer.accelerator.is_main_process:
+        shutil.rmtree(partial, ignore_errors=True)
+    trainer.accelerator.wait_for_everyone()
     trainer.save_model(str(partial))
     trainer.accelerator.wait_for_everyone()
     if trainer.accelerator.is_main_process:

@@ -19,6 +19,8 @@ from dataprep.errors import UserError, run
 from dataprep.write import Output
 from rewards import score
 
+PROMPT_KEYS = {"task", "prompt", "tools", "ground_truth", "metadata"}
+
 
 def main() -> None:
     parser = argparse.ArgumentParser(
@@ -32,6 +34,11 @@ def main() -> None:
     parser.add_argument("--batch_size", type=int, default=8)
     parser.add_argument("--limit", type=int, help="only the first prompts")
     arguments = parser.parse_args()
+    for name in ("max_new_tokens", "batch_size", "limit"):
+        if getattr(arguments, name) is not None and getattr(arguments, name) < 1:
+            raise UserError(f"--{name} is {getattr(arguments, name)}.", "Give 1 or more.")
+    for model in arguments.model:
+        check_model(model)
     prompts = read_prompts(arguments.prompts)[: arguments.limit]
     results = {}
     with Output(arguments.output) as output:
@@ -43,6 +50,17 @@ def main() -> None:
     print(f"wrote {arguments.output}")
 
 
+def check_model(name: str) -> None:
+    """Before a long evaluation of the first model, see that the others are there."""
+    from transformers import AutoConfig, AutoTokenizer
+
+    try:
+        AutoConfig.from_pretrained(name)
+        AutoTokenizer.from_pretrained(name)
+    except (OSError, ValueError) as error:
+        raise UserError(f"Cannot load {name}: {error}", "Give a trained model.") from None
+
+
 def read_prompts(path: Path) -> list[dict[str, Any]]:
     """Rows with prompt, tools, ground_truth and metadata, as prepare_for_*.py writes them."""
     try:
@@ -50,6 +68,11 @@ def read_prompts(path: Path) -> list[dict[str, Any]]:
             rows = [json.loads(line) for line in lines]
     except (OSError, ValueError) as error:
         raise UserError(f"Cannot read {path}: {error}.", "Run `make prepare` first.") from None
+    if any(not isinstance(row, dict) or not set(row) >= PROMPT_KEYS for row in rows):
+        raise UserError(
+            f"{path} holds rows without {', '.join(sorted(PROMPT_KEYS))}.",
+            "Give the .prompts.jsonl that prepare_for_*.py writes.",
+        )
     if not rows:
         raise UserError(f"{path} is empty: no task is held out.", "Raise --eval_share.")
     return rows
@@ -62,11 +85,8 @@ def responses(
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
-    try:
-        tokenizer = AutoTokenizer.from_pretrained(name, padding_side="left")
-        model = AutoModelForCausalLM.from_pretrained(name, dtype="auto")
-    except (OSError, ValueError) as error:
-        raise UserError(f"Cannot load {name}: {error}", "Give a trained model.") from None
+    tokenizer = AutoTokenizer.from_pretrained(name, padding_side="left")
+    model = AutoModelForCausalLM.from_pretrained(name, dtype="auto")
     model = model.to("cuda" if torch.cuda.is_available() else "cpu").eval()
     sampling = {"do_sample": False}
     if arguments.temperature > 0:

@@ -55,7 +55,7 @@ def main() -> int:
             # The first process has most likely found the same; torchrun ends this one then.
             time.sleep(5)
         print(error, file=sys.stderr)
-        return 1 if args.check_only else error.exit_code
+        return error.exit_code
     except KeyboardInterrupt:
         return 130
     return 0

@@ -6,13 +6,14 @@ Kept lines are copied byte for byte. Lines that cannot be used go to rejected.js
 output, with file, line and reason.
 """
 
-from dataprep.commands import options_of, parser_of
+from dataprep.commands import clean_up_when_terminated, options_of, parser_of
 from dataprep.errors import run
 from dataprep.filter import Rules
 from dataprep.pipeline import filter_rollouts
 
 
 def main() -> None:
+    clean_up_when_terminated()
     parser = parser_of(__doc__)
     parser.add_argument("--min_reward", type=float, help="lowest reward that is kept")
     parser.add_argument("--max_reward", type=float, help="highest reward that is kept")

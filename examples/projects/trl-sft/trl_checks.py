@@ -15,6 +15,11 @@ from dataprep.errors import UserError
 Config = dict[str, Any]
 
 
+def split_option(word: str) -> list[str]:
+    """`--key=value` as two words, which is how everything here reads them."""
+    return word.split("=", 1) if word.startswith("--") and "=" in word else [word]
+
+
 def peek(arguments: Sequence[str]) -> tuple[Path, Config]:
     """The config file named on the command line, read before TRL's parser reads it."""
     if "--config" not in arguments[:-1]:
@@ -29,15 +34,13 @@ def peek(arguments: Sequence[str]) -> tuple[Path, Config]:
     return path, config
 
 
-def refuse_unknown(
-    path: Path, config: Config, arguments: Sequence[str], classes: Iterable[Any]
-) -> None:
+def refuse_unknown(path: Path, arguments: Sequence[str], classes: Iterable[Any]) -> None:
     """Run directly, TRL ignores keys that it does not know; a typo would train with defaults."""
     known = {field.name for each in classes for field in dataclasses.fields(each)}
-    flags = [word[2:].split("=")[0] for word in arguments if word.startswith("--")]
+    flags = [word[2:] for word in arguments if word.startswith("--")]
     problems = [
-        f"{path}:{_line_of(path, key)}: no such key: {key}{_hint(key, known)}"
-        for key in config
+        f"{path}:{line}: no such key: {key}{_hint(key, known)}"
+        for key, line in _keys(path)
         if key not in known | {"env"}
     ]
     problems += [
@@ -58,10 +61,10 @@ def _hint(key: str, known: set[str]) -> str:
     return f" (did you mean {near[0]}?)" if near else ""
 
 
-def _line_of(path: Path, key: str) -> int:
+def _keys(path: Path) -> list[tuple[str, int]]:
+    """Keys as they are written, each with its line."""
     root: Any = yaml.compose(path.read_text("utf-8"))
-    lines: dict[str, int] = {node.value: node.start_mark.line + 1 for node, _ in root.value}
-    return lines[key]
+    return [(str(node.value), node.start_mark.line + 1) for node, _ in root.value]
 
 
 def check_output(output: Path, resume: str | None) -> str | None:
@@ -76,6 +79,10 @@ def check_output(output: Path, resume: str | None) -> str | None:
             f"{output} already holds a run.",
             "Go on with --resume_from_checkpoint latest, or choose another --output_dir.",
         )
+    if resume is not None and not Path(resume).is_dir():
+        raise UserError(
+            f"There is no checkpoint {resume}.", "Give --resume_from_checkpoint a folder or latest."
+        )
     return resume
 
 
@@ -88,6 +95,13 @@ def check_data(run: Any, training: Any, model: Any, columns: Sequence[str]) -> N
             f"{run.data_path} has {len(rows)} rows, which is less than a batch of {batch}.",
             "Give more rows or a smaller batch.",
         )
+    if training.eval_strategy != "no":
+        if run.eval_data_path is None:
+            raise UserError(
+                "eval_strategy is set, and eval_data_path is not.",
+                "Add `eval_data_path: training_data.eval.jsonl`.",
+            )
+        _rows(Path(run.eval_data_path), columns)
     if run.check_only:
         _check_lengths(rows, training, model, columns)
 

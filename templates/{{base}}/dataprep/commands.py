@@ -1,6 +1,8 @@
 """The command lines of `filter_rollouts.py` and `prepare_for_*.py`."""
 
 import argparse
+import math
+import signal
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -8,6 +10,11 @@ import yaml
 
 from .errors import UserError
 from .pipeline import Options, Row, prepare
+
+
+def clean_up_when_terminated() -> None:
+    """Job schedulers end a job with SIGTERM: remove temporary files then, as for Ctrl-C."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
 
 
 def parser_of(description: str | None) -> argparse.ArgumentParser:
@@ -30,15 +37,22 @@ def parser_of(description: str | None) -> argparse.ArgumentParser:
 
 def options_of(arguments: argparse.Namespace) -> Options:
     """The common arguments, checked."""
-    demand_share("--max_bad_share", arguments.max_bad_share)
-    if arguments.output.is_dir():
-        raise UserError(f"--output {arguments.output} is a folder.", "Give a file name.")
-    return Options(tuple(arguments.input), arguments.output, arguments.max_bad_share)
+    _demand("--max_bad_share", arguments.max_bad_share)
+    output: Path = arguments.output
+    if output.exists() and not output.is_file():
+        raise UserError(f"--output {output} is no file.", "Give the name of a file to write.")
+    if output.suffix in {".gz", ".zst"} or output.name == "rejected.jsonl":
+        raise UserError(
+            f"--output {output} is not possible: outputs are plain JSONL, and rejected.jsonl is "
+            "where lines go that cannot be used.",
+            "Give a name like training_data.jsonl.",
+        )
+    return Options(tuple(arguments.input), output, arguments.max_bad_share)
 
 
-def demand_share(name: str, value: float) -> None:
-    if not 0 <= value <= 1:
-        raise UserError(f"{name} is {value}.", "Give a share from 0 to 1.")
+def _demand(name: str, value: float, highest: float = 1) -> None:
+    if not 0 <= value <= highest:
+        raise UserError(f"{name} is {value}.", f"Give a number from 0 to {highest:g}.")
 
 
 def prepare_command(
@@ -55,20 +69,25 @@ def prepare_command(
         kinds: dataset kind of each algorithm.
         rows: what a row of each dataset kind looks like to the framework.
     """
+    clean_up_when_terminated()
     parser = parser_of(description)
     parser.add_argument("--config", type=Path, default=Path(config), help="names the algorithm")
     parser.add_argument("--eval_share", type=float, default=0.1, help="share of tasks held out")
     if "preference" in rows:
-        parser.add_argument("--min_margin", type=float, default=0.0, help="of rewards in a pair")
+        parser.add_argument(
+            "--min_margin", type=float, default=0.0, help="between the rewards of a pair"
+        )
     arguments = parser.parse_args()
-    demand_share("--eval_share", arguments.eval_share)
+    _demand("--eval_share", arguments.eval_share)
+    min_margin = getattr(arguments, "min_margin", 0.0)
+    _demand("--min_margin", min_margin, math.inf)
     kind = kinds[_algorithm(arguments.config, kinds)]
     prepare(
         options_of(arguments),
         kind=kind,
         row=rows[kind],
         eval_share=arguments.eval_share,
-        min_margin=getattr(arguments, "min_margin", 0.0),
+        min_margin=min_margin,
     )
 
 
@@ -79,6 +98,6 @@ def _algorithm(config: Path, kinds: Mapping[str, str]) -> str:
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise UserError(f"Cannot read {config}: {error}.", remedy) from None
     algorithm = settings.get("algorithm") if isinstance(settings, dict) else None
-    if algorithm not in kinds:
+    if not isinstance(algorithm, str) or algorithm not in kinds:
         raise UserError(f"The algorithm in {config} is {algorithm!r}.", remedy)
-    return str(algorithm)
+    return algorithm

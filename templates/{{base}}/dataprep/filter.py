@@ -1,7 +1,10 @@
 """Which rollouts are kept."""
 
+import math
+
 import msgspec
 
+from .errors import UserError
 from .rollout import Rollout
 
 
@@ -15,6 +18,15 @@ class Rules(msgspec.Struct, frozen=True):
     keep_truncated: bool = False
     keep_masked: bool = False
     keep_failed: bool = False
+
+    def __post_init__(self) -> None:
+        low = -math.inf if self.min_reward is None else self.min_reward
+        high = math.inf if self.max_reward is None else self.max_reward
+        if not low <= high:
+            raise UserError(
+                f"No reward lies between --min_reward {low:g} and --max_reward {high:g}.",
+                "Give numbers of which the first is not above the second.",
+            )
 
 
 def removed_by(rollout: Rollout, rules: Rules) -> str | None:

@@ -3,9 +3,8 @@
 import argparse
 from pathlib import Path
 
-import msgspec
-
-from .errors import UserError, run
+from . import manifest
+from .errors import run
 from .pipeline import print_counts
 
 
@@ -13,14 +12,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("manifests", nargs="+", type=Path, help="written beside each output")
     for path in parser.parse_args().manifests:
-        try:
-            manifest = msgspec.json.decode(path.read_bytes())
-        except (OSError, msgspec.DecodeError) as error:
-            raise UserError(f"Cannot read {path}: {error}.", "Run `make prepare` first.") from None
-        for source in manifest["inputs"]:
-            print(f"from {source['file']} ({source['bytes']:,} bytes)")
-        print_counts(manifest["counts"], path.with_name(manifest["output"]))
-        print()
+        report = manifest.read(path)
+        for source in report.inputs:
+            size = "" if source.bytes is None else f" ({source.bytes:,} bytes)"
+            print(f"from {source.file}{size}")
+        print_counts(report.counts)
+        print(f"in {path.with_name(report.output)}\n")
 
 
 if __name__ == "__main__":

@@ -19,7 +19,9 @@ class Pair(msgspec.Struct):
 
 
 def preference(rollouts: Sequence[Rollout], min_margin: float) -> Iterator[Pair]:
-    """The best against the worst rollout of each prompt; ties make no pair.
+    """The best against the worst rollout of each prompt, if their rewards are `min_margin` apart.
+
+    Ties make no pair.
 
     The pair is the first turn at which the two differ, after everything that they share. A loss
     over whole completions would fall on tool results and user turns too, which the model did not
@@ -32,10 +34,11 @@ def preference(rollouts: Sequence[Rollout], min_margin: float) -> Iterator[Pair]
     for same in by_prompt.values():
         best = max(same, key=lambda rollout: rollout.reward)
         worst = min(same, key=lambda rollout: rollout.reward)
-        margin = best.reward - worst.reward
+        # Rounded, so that 0.7 and 0.2 are 0.5 apart.
+        margin = round(best.reward - worst.reward, 9)
         shared = _shared(best.completion, worst.completion)
         turns = best.completion[shared : shared + 1], worst.completion[shared : shared + 1]
-        if margin > max(min_margin, 0) and _both_written(*turns):
+        if margin > 0 and margin >= min_margin and _both_written(*turns):
             prompt = [*best.prompt, *best.completion[:shared]]
             yield Pair(prompt, *turns, tools=best.tools, margin=margin)
 

@@ -12,6 +12,8 @@ from .rollout import Json, Message, Rollout
 
 NOT_METADATA = {"responses_create_params", "response", "reward", "agent_ref"}
 GROUND_TRUTH = ("expected_answer", "ground_truth")
+SPARE_LEVELS = 50
+"""Nesting that is left for rows, which hold a rollout's parts deeper than the record does."""
 
 
 def normalise(record: Json) -> Rollout:
@@ -20,6 +22,17 @@ def normalise(record: Json) -> Rollout:
     Raises:
         Unusable: with the reason.
     """
+    try:
+        rollout = _rollout(record)
+        _demand_writable(rollout)
+    except RecursionError:
+        raise Unusable("the record is nested too deeply") from None
+    except UnicodeEncodeError:
+        raise Unusable("the text holds half of a surrogate pair, which is no character") from None
+    return rollout
+
+
+def _rollout(record: Json) -> Rollout:
     request, response = record.get("responses_create_params"), record.get("response")
     if not isinstance(request, dict):
         raise Unusable("no responses_create_params: this is not a NeMo Gym rollout")
@@ -44,6 +57,14 @@ def normalise(record: Json) -> Rollout:
             if key not in NOT_METADATA and not key.startswith("_ng_")
         },
     )
+
+
+def _demand_writable(rollout: Rollout) -> None:
+    """Fail here, where the line is known, and not when rows are written."""
+    nested: Any = rollout
+    for _ in range(SPARE_LEVELS):
+        nested = [nested]
+    msgspec.json.encode(nested)
 
 
 def _conversation(request: Json, response: Json) -> tuple[list[Message], list[Message]]:
@@ -85,9 +106,13 @@ def _reward(record: Json) -> float:
     reward = record["reward"]
     if isinstance(reward, bool) or not isinstance(reward, int | float):
         raise Unusable(f"the reward {reward!r} is not a number")
-    if not math.isfinite(reward):
-        raise Unusable(f"the reward is {reward}")
-    return float(reward)
+    try:
+        number = float(reward)
+    except OverflowError:
+        number = math.inf
+    if not math.isfinite(number):
+        raise Unusable(f"the reward is {number}")
+    return number
 
 
 def _agent(reference: Any) -> str | None:

@@ -1,4 +1,9 @@
-"""What can go wrong, with what to do about it."""
+"""What can go wrong, with what to do about it.
+
+UserError       the user can mend it; printed without a traceback
+Unusable        one rollout is set aside
+  Unreadable    its line is no JSON object
+"""
 
 import sys
 from collections.abc import Callable
@@ -16,6 +21,10 @@ class Unusable(Exception):
     """One rollout that cannot be trained on; the message is the reason in `rejected.jsonl`."""
 
 
+class Unreadable(Unusable):
+    """A line that is no JSON object. Many of them mean that the file is not what it should be."""
+
+
 def run(main: Callable[[], None]) -> None:
     """Call a script's main function; print what the user can mend without a traceback."""
     try:
@@ -24,5 +33,5 @@ def run(main: Callable[[], None]) -> None:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(error.exit_code)
     except KeyboardInterrupt:
-        print("\nstopped; nothing was written", file=sys.stderr)
+        print("\nstopped", file=sys.stderr)
         sys.exit(130)

@@ -7,10 +7,18 @@ set -euo pipefail
 cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.."
 
 wanted=2
-present=$(nvidia-smi --list-gpus 2>/dev/null | wc -l || true)
+if [[ -n "${CUDA_VISIBLE_DEVICES:-}" ]]; then
+  present=$(tr ',' '\n' <<<"$CUDA_VISIBLE_DEVICES" | grep -c .)
+else
+  present=$(nvidia-smi --list-gpus 2>/dev/null | wc -l || true)
+fi
 if ((present < wanted)); then
   echo "error: this project was planned for $wanted GPU(s), and this machine shows $present." >&2
-  echo "Render it again with --gpus-per-node $present, or run 'make smoke' for a CPU." >&2
+  if ((present > 0)); then
+    echo "Render it again with --gpus-per-node $present." >&2
+  else
+    echo "On a machine without GPUs only 'make smoke' trains." >&2
+  fi
   exit 2
 fi
 # Exactly as many as planned: a trainer that sees more would use them in another way.
