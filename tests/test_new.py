@@ -167,7 +167,7 @@ def test_an_empty_directory_in_one_that_cannot_be_written_is_filled(tmp_path: Pa
 
 
 def test_closed_streams_are_no_terminal(tmp_path: Path) -> None:
-    words = " ".join([sys.executable, "-m", "scaffolder", "new", "p", *TRL])
+    words = shlex.join([sys.executable, "-m", "scaffolder", "new", "p", *TRL])
     result = run(["bash", "-c", f"{words} <&-"], tmp_path)
     assert result.returncode == 0, result.stderr
 

@@ -5,11 +5,12 @@ import os
 import re
 import shlex
 import shutil
+import signal
 import stat
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -194,7 +195,11 @@ def test_unknown_keys_are_refused_with_line_and_suggestion(trl: Path, tmp_path: 
         (("--data_path", "missing.jsonl"), "missing.jsonl is not there"),
         (("--data_path", "training_data.prompts.jsonl"), "no column completion"),
         (("--data_path", "README.md"), "README.md:1"),
-        (("--learning_rate", "fast"), "learning_rate"),
+        (("--learning_rate", "fast"), "invalid float value: 'fast'"),
+        (("--resume_from_checkpoint", "nowhere"), "no checkpoint nowhere"),
+        (("--eval_strategy", "steps"), "Add `eval_data_path"),
+        (("--algorithm", "ppo"), "It can be sft or dpo"),
+        (("--algorithm", "dpo"), "no such key: assistant_only_loss"),
         (("--model_name_or_path", "./nowhere"), "nowhere"),
     ],
 )
@@ -205,6 +210,48 @@ def test_bad_input_is_one_clear_error(trl: Path, arguments: tuple[str, str], sai
     result = python(trl, "train_trl.py", *words, "--check_only")
     assert result.returncode == 2, result.stdout + result.stderr
     assert said in result.stderr
+    assert "Traceback" not in result.stderr and "usage:" not in result.stderr
+
+
+def test_help_and_other_ways_to_write_a_key(trl: Path) -> None:
+    shown = python(trl, "train_trl.py", "--help")
+    assert shown.returncode == 0 and "python train_trl.py --data_path" in shown.stdout
+    words = ("--config=smoke_config.yaml", "--data_path=training_data.jsonl", "--check_only=true")
+    assert python(trl, "train_trl.py", *words).returncode == 0
+    text = (trl / "smoke_config.yaml").read_text("utf-8")
+    (trl / "odd.yaml").write_text(f"{text}\non: 1\n1: 2\n", "utf-8")
+    result = train(trl, config="odd.yaml")
+    (trl / "odd.yaml").unlink()
+    assert result.returncode == 2
+    assert "no such key: on" in result.stderr and "no such key: 1" in result.stderr
+
+
+def test_ctrl_c_while_training_says_how_to_go_on(trl: Path) -> None:
+    output = trl / "outputs" / "stopped"
+    words = ["--data_path", "training_data.jsonl", "--config", "smoke_config.yaml"]
+    more = ["--max_steps", "100000", "--save_steps", "2", "--output_dir", str(output)]
+    command = [sys.executable, "train_trl.py", *words, *more]
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, cwd=trl, stdout=pipe, stderr=pipe, text=True) as process:
+        until(lambda: any(output.glob("checkpoint-*/trainer_state.json")))
+        process.send_signal(signal.SIGINT)
+        _, stderr = process.communicate(timeout=60)
+    shutil.rmtree(output.parent)
+    assert process.returncode == 130
+    assert "--resume_from_checkpoint latest" in stderr
+
+
+def until(condition: Callable[[], bool], seconds: float = 90) -> None:
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "it did not happen in time"
+        time.sleep(0.1)
+
+
+def test_make_without_an_environment_says_what_to_do(trl: Path) -> None:
+    result = run(["make", "filter", f"PYTHON={shlex.quote(sys.executable)} -S"], trl)
+    assert result.returncode == 2
+    assert "run 'make install' first" in result.stderr
     assert "Traceback" not in result.stderr
 
 
@@ -213,9 +260,10 @@ def test_a_finished_run_is_not_overwritten_and_resume_goes_on(
 ) -> None:
     assert train(trl, *quick, "--save_steps", "1").returncode == 0
     weights = (trl / "outputs/quick/final/model.safetensors").read_bytes()
-    again = train(trl, *quick)
-    assert again.returncode == 2
-    assert "already holds a run" in again.stderr
+    for check in ((), ("--check_only",)):
+        again = train(trl, *quick, *check)
+        assert again.returncode == 2
+        assert "already holds a run" in again.stderr
     assert (trl / "outputs/quick/final/model.safetensors").read_bytes() == weights
     more = ("--max_steps", "4", "--output_dir", "outputs/quick", "--save_steps", "1")
     resumed = train(trl, *more, "--resume_from_checkpoint", "latest")
@@ -303,27 +351,37 @@ def test_two_processes_train_with_the_rendered_launcher(
     (trl / "two.yaml").unlink()
 
 
-@pytest.mark.parametrize("present", [1, 4])
+@pytest.mark.parametrize(
+    ("present", "visible", "said"),
+    [
+        (0, "", "only 'make smoke' trains"),
+        (1, "", "Render it again with --gpus-per-node 1"),
+        (4, "3", "this machine shows 1"),
+        (4, "", None),
+        (4, "2,3", None),
+    ],
+)
 def test_launch_script_counts_gpus_and_passes_arguments_on(
-    trl: Path, tmp_path: Path, present: int
+    tmp_path: Path, present: int, visible: str, said: str | None
 ) -> None:
     two = render(tmp_path, "--framework", "trl", "--algorithm", "sft", "--gpus-per-node", "2")
     (two / ".env").write_text("WANDB_API_KEY='a b'\n")
     tools = tmp_path / "bin"
     tools.mkdir()
-    script(tools / "nvidia-smi", "\n".join(["echo GPU"] * present))
+    script(tools / "nvidia-smi", "\n".join(["echo GPU"] * present or ["exit 9"]))
     recorder = script(
         tools / "python", 'printf "%s|" "$CUDA_VISIBLE_DEVICES" "$WANDB_API_KEY" "$@"'
     )
     environment = {"PATH": f"{tools}:{os.environ['PATH']}", "PYTHON": str(recorder), "DATA": "a b"}
+    environment |= {"CUDA_VISIBLE_DEVICES": visible} if visible else {}
     command = [str(two / "launch/local.sh"), "--learning_rate", "1e-6"]
     result = subprocess.run(command, env=environment, capture_output=True, text=True)
-    if present < 2:
+    if said:
         assert result.returncode == 2
-        assert "planned for 2 GPU(s), and this machine shows 1" in result.stderr
+        assert "planned for 2 GPU(s)" in result.stderr and said in result.stderr
         return
     assert result.stdout.split("|")[:-1] == [
-        *("0,1", "a b", "-m", "accelerate.commands.launch", "--config_file"),
+        *(visible or "0,1", "a b", "-m", "accelerate.commands.launch", "--config_file"),
         *("accelerate_config.yaml", "train_trl.py", "--data_path", "a b"),
         *("--config", "trl_config.yaml", "--learning_rate", "1e-6"),
     ]
@@ -360,7 +418,12 @@ def test_collect_calls_nemo_gym_and_spares_what_is_there(trl: Path, tmp_path: Pa
 def test_evaluate_and_export_refuse_clearly(trl: Path, tmp_path: Path) -> None:
     for words, said in (
         (["evaluate.py", "--model", "smoke/model", "--prompts", "none.jsonl"], "make prepare"),
-        (["evaluate.py", "--model", "./none"], "Cannot load ./none"),
+        (["evaluate.py", "--model", "smoke/model", "./none"], "Cannot load ./none"),
+        (["evaluate.py", "--model", "smoke/model", "--limit", "0"], "--limit is 0"),
+        (
+            ["evaluate.py", "--model", "smoke/model", "--prompts", "training_data.jsonl"],
+            "rows without ground_truth",
+        ),
         (["export.py", "--checkpoint", "./none"], "Cannot load none"),
         (["export.py", "--checkpoint", "smoke/model", "--output", str(tmp_path)], "there already"),
     ):

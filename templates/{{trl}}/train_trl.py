@@ -46,8 +46,8 @@ def trainer_of(algorithm: str) -> tuple[Any, Any, list[str]]:
 
 def parse(arguments: list[str]) -> tuple[Run, Any, Any]:
     """Config file and command line through TRL's own parser; unknown keys are refused."""
-    path, config = peek(arguments)
-    _, config_class, _ = trainer_of(str(config.get("algorithm")))
+    path, algorithm = peek(arguments)
+    _, config_class, _ = trainer_of(algorithm)
     from trl import ModelConfig, TrlParser
 
     classes = (Run, config_class, ModelConfig)

@@ -20,18 +20,24 @@ def split_option(word: str) -> list[str]:
     return word.split("=", 1) if word.startswith("--") and "=" in word else [word]
 
 
-def peek(arguments: Sequence[str]) -> tuple[Path, Config]:
-    """The config file named on the command line, read before TRL's parser reads it."""
-    if "--config" not in arguments[:-1]:
+def peek(arguments: Sequence[str]) -> tuple[Path, str]:
+    """The config file and the algorithm, read before TRL's parser reads them."""
+    name = _given(arguments, "--config")
+    if name is None:
         raise UserError("There is no --config.", "Give --config trl_config.yaml.")
-    path = Path(arguments[arguments.index("--config") + 1])
+    path = Path(name)
     try:
         config = yaml.safe_load(path.read_text("utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+    except (OSError, ValueError, yaml.YAMLError) as error:
         raise UserError(f"Cannot read {path}: {error}.", "Give a YAML file.") from None
     if not isinstance(config, dict):
         raise UserError(f"{path} holds no `key: value` lines.", "Give a YAML file.")
-    return path, config
+    return path, str(_given(arguments, "--algorithm") or config.get("algorithm"))
+
+
+def _given(arguments: Sequence[str], flag: str) -> str | None:
+    """The word after a flag."""
+    return arguments[arguments.index(flag) + 1] if flag in arguments[:-1] else None
 
 
 def refuse_unknown(path: Path, arguments: Sequence[str], classes: Iterable[Any]) -> None:
