@@ -117,7 +117,8 @@ def check_given(given: Answers) -> None:
 
 def command_of(directory: str | None, answers: Answers) -> str:
     """The command that gives these answers without a question."""
-    flags = [word for name, value in answers.items() for word in ("--set", f"{name}={value}")]
+    said = {name: value for name, value in answers.items() if value is not None}
+    flags = [word for name, value in said.items() for word in ("--set", f"{name}={value}")]
     return shlex.join(["rl-scaffolder", "new", *([directory] if directory else []), *flags])
 
 

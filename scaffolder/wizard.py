@@ -117,9 +117,8 @@ def show(directory: Path, spec: ProjectSpec, plan: Plan) -> None:
     from rich.table import Table
     from rich.text import Text
 
-    table = Table(
-        title=f"{spec.project_name} in {directory}", title_justify="left", show_header=False
-    )
+    title = Text(f"{spec.project_name} in {directory}")
+    table = Table(title=title, title_justify="left", show_header=False)
     for name, value in summary(spec, plan):
         table.add_row(name, Text(value))
     console = Console()
@@ -156,9 +155,8 @@ def summary(spec: ProjectSpec, plan: Plan) -> list[tuple[str, str]]:
     ]
 
 
-def show_next_steps(directory: Path, spec: ProjectSpec, plan: Plan, *, count: int) -> None:
+def show_next_steps(directory: Path, *, count: int) -> None:
     """What was written and the commands that come next."""
-    show(directory, spec, plan)
     try:
         shown = directory.relative_to(Path.cwd())
     except ValueError:

@@ -330,6 +330,15 @@ def test_answers_as_json(new: New, tmp_path: Path) -> None:
     assert saved["model"] == given["model"]
 
 
+def test_a_directory_that_looks_like_markup_is_shown_as_it_is(
+    scaffold: Command, tmp_path: Path
+) -> None:
+    shown = scaffold("new", "[red]p", "--set", "project_name=p", *TRL)
+    assert shown.returncode == 0
+    assert shown.stdout.replace("\n", "").count("[red]p") >= 3
+    assert (tmp_path / "[red]p" / "Makefile").is_file()
+
+
 def test_an_empty_directory_name_is_refused(scaffold: Command, tmp_path: Path) -> None:
     result = scaffold("new", "", *TRL)
     assert result.returncode == 2 and "must not be empty" in result.stderr

@@ -42,6 +42,7 @@ def test_enter_takes_the_defaults(tmp_path: Path) -> None:
         wizard.expect(question)
         wizard.send(ENTER)
     wizard.expect("make smoke")
+    assert "sequence length" not in wizard.before, "the summary has been seen"
     wizard.expect(pexpect.EOF)
     wizard.close()
     assert wizard.exitstatus == 0

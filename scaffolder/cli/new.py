@@ -154,7 +154,16 @@ def new(
         if asking:
             error.remedy += f"\nAll your answers: {all_answers.command_of(directory, given)}"
         raise
-    _report(target, files, spec, plan, as_json=as_json, dry_run=dry_run)
+    if as_json:
+        _print_json(target, files, spec, plan)
+        return
+    if dry_run or not asking:
+        wizard.show(target, spec, plan)
+    if dry_run:
+        print("\n".join(files))
+        print(f"\n{len(files)} files. Nothing was written (--dry-run).")
+    else:
+        wizard.show_next_steps(target, count=len(files))
 
 
 def _on_terminal() -> bool:
@@ -162,26 +171,14 @@ def _on_terminal() -> bool:
     return all(stream is not None and stream.isatty() for stream in (sys.stdin, sys.stdout))
 
 
-def _report(
-    target: Path,
-    files: list[str],
-    spec: "ProjectSpec",
-    plan: "Plan",
-    *,
-    as_json: bool,
-    dry_run: bool,
-) -> None:
-    from scaffolder import wizard
+def _print_json(target: Path, files: list[str], spec: "ProjectSpec", plan: "Plan") -> None:
     from scaffolder.cli.output import print_json
 
-    if as_json:
-        report = {"path": str(target), "files": files}
-        answers = {"answers": spec.model_dump(mode="json"), "plan": plan.model_dump(mode="json")}
-        print_json({**report, **answers})
-        return
-    if dry_run:
-        wizard.show(target, spec, plan)
-        print("\n".join(files))
-        print(f"\n{len(files)} files. Nothing was written (--dry-run).")
-        return
-    wizard.show_next_steps(target, spec, plan, count=len(files))
+    print_json(
+        {
+            "path": str(target),
+            "files": files,
+            "answers": spec.model_dump(mode="json"),
+            "plan": plan.model_dump(mode="json"),
+        }
+    )
