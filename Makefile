@@ -16,6 +16,7 @@ demo: $(VENV)/tool ## sample rollouts become a trained model (minutes, most of t
 	$(BIN)/python examples/demo.py
 
 test: $(VENV)/all lint types ## linters, types and all tests (about 10 minutes on two cores)
+	@echo "Running all tests: about ten minutes on two cores ..."
 	$(BIN)/python -m pytest -n 2 --dist loadgroup
 
 lint: $(VENV)/all ## ruff, on our code and on the template's plain Python

@@ -272,6 +272,17 @@ def test_a_finished_run_is_not_overwritten_and_resume_goes_on(
     assert steps[-1] == 4
 
 
+def test_a_folder_with_an_odd_name_is_no_pattern(trl: Path, tmp_path: Path) -> None:
+    odd = tmp_path / "[red] it's *"
+    odd.mkdir()
+    project = render(odd, "--framework", "trl", "--algorithm", "sft")
+    shutil.copy(trl / "training_data.jsonl", project)
+    shutil.copytree(trl / "smoke", project / "smoke")
+    result = train(project, "--max_steps", "1", "--output_dir", "outputs/one")
+    assert result.returncode == 0, result.stderr[-2000:]
+    assert (project / "outputs/one/final/model.safetensors").is_file()
+
+
 def test_a_row_reaches_the_trainer_unchanged(trl: Path) -> None:
     """Tools and arguments differ from row to row; nothing is filled with null."""
     script = (

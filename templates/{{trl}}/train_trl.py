@@ -10,6 +10,7 @@ several GPUs with `launch/local.sh`.
     --resume_from_checkpoint latest        go on after the newest checkpoint in output_dir
 """
 
+import glob
 import json
 import shutil
 import sys
@@ -82,7 +83,8 @@ def load(path: str, columns: list[str]) -> Any:
     from datasets import Features, Json, load_dataset
 
     features = Features({column: Json() for column in columns})
-    return load_dataset("json", data_files=path, split="train", features=features)
+    files = glob.escape(str(Path(path).resolve()))
+    return load_dataset("json", data_files=files, split="train", features=features)
 
 
 def train(arguments: list[str]) -> None:

@@ -3,7 +3,8 @@
 import dataclasses
 import difflib
 import json
-from collections.abc import Iterable, Sequence
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -93,29 +94,32 @@ def check_output(output: Path, resume: str | None) -> str | None:
 
 
 def check_data(run: Any, training: Any, model: Any, columns: Sequence[str]) -> None:
-    """Read every row; with --check_only, tokenise it too and report what the trainer will cut."""
-    rows = _rows(Path(run.data_path), columns)
-    batch = training.per_device_train_batch_size * training.gradient_accumulation_steps
-    if training.dataloader_drop_last and len(rows) < batch:
-        raise UserError(
-            f"{run.data_path} has {len(rows)} rows, which is less than a batch of {batch}.",
-            "Give more rows or a smaller batch.",
-        )
+    """See that the rows have the right columns: of the first, or with --check_only of all.
+
+    With --check_only the training rows are tokenised too, and what the trainer will cut is printed.
+    """
+    paths = [Path(run.data_path)]
     if training.eval_strategy != "no":
         if run.eval_data_path is None:
             raise UserError(
                 "eval_strategy is set, and eval_data_path is not.",
                 "Add `eval_data_path: training_data.eval.jsonl`.",
             )
-        _rows(Path(run.eval_data_path), columns)
+        paths.append(Path(run.eval_data_path))
+    for path in paths:
+        rows = rows_of(path, columns)
+        next(rows)
+        if run.check_only:
+            deque(rows, maxlen=0)
     if run.check_only:
-        _check_lengths(rows, training, model, columns)
+        _check_lengths(rows_of(paths[0], columns), training, model, columns)
 
 
-def _rows(path: Path, columns: Sequence[str]) -> list[Config]:
+def rows_of(path: Path, columns: Sequence[str]) -> Iterator[Config]:
+    """The rows of a prepared file, one at a time; it has at least one, with these columns."""
     if not path.is_file():
         raise UserError(f"{path} is not there.", "Run prepare_for_trl.py first (make prepare).")
-    rows = []
+    number = 0
     with path.open(encoding="utf-8") as lines:
         for number, line in enumerate(lines, start=1):
             try:
@@ -129,14 +133,13 @@ def _rows(path: Path, columns: Sequence[str]) -> list[Config]:
                     f"{', '.join(columns)}.",
                     "Prepare the data with the config of this run.",
                 )
-            rows.append(row)
-    if not rows:
+            yield row
+    if not number:
         raise UserError(f"{path} is empty.", "See the table that prepare_for_trl.py printed.")
-    return rows
 
 
 def _check_lengths(
-    rows: Sequence[Config], training: Any, model: Any, columns: Sequence[str]
+    rows: Iterable[Config], training: Any, model: Any, columns: Sequence[str]
 ) -> None:
     from transformers import AutoTokenizer
 
