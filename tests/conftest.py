@@ -49,3 +49,11 @@ def new(scaffold: Command) -> Callable[..., Path]:
         return Path(json.loads(result.stdout)["path"])
 
     return call
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> Path:
+    """The config that `prepare_for_trl.py` reads the algorithm from, for sft."""
+    path = tmp_path / "trl_config.yaml"
+    path.write_text("algorithm: sft\n")
+    return path
