@@ -442,3 +442,23 @@ def test_evaluate_and_export_refuse_clearly(trl: Path, tmp_path: Path) -> None:
         assert result.returncode == 2, result.stderr
         assert said in result.stderr and "Traceback" not in result.stderr
     assert not (trl / "exported").exists() and not (trl / "evaluation.jsonl").exists()
+
+
+def test_types_that_change_late_in_the_data_do_not_matter(trl: Path, tmp_path: Path) -> None:
+    def row(arguments: dict[str, Any], text: str) -> dict[str, Any]:
+        call = {"type": "function", "function": {"name": "look", "arguments": arguments}}
+        turn = {"role": "assistant", "content": "", "tool_calls": [call]}
+        question = {"role": "user", "content": text}
+        return {"prompt": [question], "completion": [turn], "tools": None}
+
+    late = {**row({"deep": {"er": 1}}, "q"), "tools": [{"type": "function"}]}
+    data = [*[row({"at": 1}, "y" * 1000)] * 20_000, late]
+    path = tmp_path / "late.jsonl"
+    path.write_text("".join(json.dumps(each) + "\n" for each in data))
+    script = (
+        "import json, train_trl\n"
+        f"data = train_trl.load({str(path)!r}, ['prompt', 'completion', 'tools'])\n"
+        "print(json.dumps([len(data), data[len(data) - 1]]))"
+    )
+    loaded = json.loads(python(trl, "-c", script).stdout.splitlines()[-1])
+    assert loaded == [len(data), late]
