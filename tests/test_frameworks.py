@@ -116,10 +116,13 @@ OTHER_NAME = Custom()
 class Bare(Theirs):
     overlay = None
 NO_OVERLAY = Bare()
+class Hyphen(Theirs):
+    name = "the-irs"
+HYPHEN = Hyphen()
 """
 
 
-def install(folder: Path, attribute: str) -> dict[str, str]:
+def install(folder: Path, attribute: str, name: str = "theirs") -> dict[str, str]:
     """What pip leaves of a package that registers a framework; returns the environment."""
     (folder / "overlay").mkdir(parents=True)
     (folder / "theirs.py").write_text(THEIRS)
@@ -128,7 +131,7 @@ def install(folder: Path, attribute: str) -> dict[str, str]:
     info = folder / "theirs_package-1.0.dist-info"
     info.mkdir()
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: theirs-package\nVersion: 1.0\n")
-    entry = f"[{frameworks.GROUP}]\ntheirs = theirs:{attribute}\n"
+    entry = f"[{frameworks.GROUP}]\n{name} = theirs:{attribute}\n"
     (info / "entry_points.txt").write_text(entry)
     return {**os.environ, "PYTHONPATH": str(folder)}
 
@@ -170,3 +173,9 @@ def test_a_broken_package_stops_nobody_else(tmp_path: Path, attribute: str, said
     theirs = scaffolder(tmp_path, environment, *words, "theirs")
     assert theirs.returncode == 2 and "uninstall theirs-package" in theirs.stderr
     assert scaffolder(tmp_path, environment, *words, "trl").returncode == 0
+
+
+def test_a_name_that_no_folder_can_carry_is_refused(tmp_path: Path) -> None:
+    environment = install(tmp_path / "site", "HYPHEN", "the-irs")
+    said = scaffolder(tmp_path, environment, "frameworks").stderr
+    assert "letters, digits and underscores" in said

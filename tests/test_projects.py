@@ -370,6 +370,7 @@ def test_two_processes_train_with_the_rendered_launcher(
         (4, "3", "this machine shows 1"),
         (4, "", None),
         (4, "2,3", None),
+        (4, "3,1,0", None),
     ],
 )
 def test_launch_script_counts_gpus_and_passes_arguments_on(
@@ -379,7 +380,8 @@ def test_launch_script_counts_gpus_and_passes_arguments_on(
     (two / ".env").write_text("WANDB_API_KEY='a b'\n")
     tools = tmp_path / "bin"
     tools.mkdir()
-    script(tools / "nvidia-smi", "\n".join(["echo GPU"] * present or ["exit 9"]))
+    no_driver = "echo NVIDIA-SMI has failed; exit 9"
+    script(tools / "nvidia-smi", "\n".join(f"echo {gpu}" for gpu in range(present)) or no_driver)
     recorder = script(
         tools / "python", 'printf "%s|" "$CUDA_VISIBLE_DEVICES" "$WANDB_API_KEY" "$@"'
     )
@@ -392,7 +394,13 @@ def test_launch_script_counts_gpus_and_passes_arguments_on(
         assert "planned for 2 GPU(s)" in result.stderr and said in result.stderr
         return
     assert result.stdout.split("|")[:-1] == [
-        *(visible or "0,1", "a b", "-m", "accelerate.commands.launch", "--config_file"),
+        *(
+            ",".join((visible or "0,1").split(",")[:2]),
+            "a b",
+            "-m",
+            "accelerate.commands.launch",
+            "--config_file",
+        ),
         *("accelerate_config.yaml", "train_trl.py", "--data_path", "a b"),
         *("--config", "trl_config.yaml", "--learning_rate", "1e-6"),
     ]

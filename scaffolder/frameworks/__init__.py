@@ -194,6 +194,8 @@ def _problem_with(framework: object, name: str) -> str | None:
         return "is no Framework"
     if framework.name != name:
         return f"is named {framework.name}, and its entry point {name}"
+    if not name.isidentifier():
+        return f"has the name {name!r}, which must be letters, digits and underscores"
     if framework.overlay is None or not framework.overlay.is_dir():
         return f"has no folder of templates (overlay = {framework.overlay})"
     return None

@@ -7,11 +7,10 @@ set -euo pipefail
 cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.."
 
 wanted=2
-if [[ -n "${CUDA_VISIBLE_DEVICES:-}" ]]; then
-  present=$(tr ',' '\n' <<<"$CUDA_VISIBLE_DEVICES" | grep -c .)
-else
-  present=$(nvidia-smi --list-gpus 2>/dev/null | wc -l || true)
-fi
+# Without a driver nvidia-smi says so where the numbers would stand.
+gpus=$(nvidia-smi --query-gpu=index --format=csv,noheader 2>/dev/null | grep -E '^[0-9]+$' || true)
+visible=${CUDA_VISIBLE_DEVICES:-$(paste -sd, <<<"$gpus")}
+present=$(tr ',' '\n' <<<"$visible" | grep -c . || true)
 if ((present < wanted)); then
   echo "error: this project was planned for $wanted GPU(s), and this machine shows $present." >&2
   if ((present > 0)); then
@@ -22,7 +21,8 @@ if ((present < wanted)); then
   exit 2
 fi
 # Exactly as many as planned: a trainer that sees more would use them in another way.
-export CUDA_VISIBLE_DEVICES="${CUDA_VISIBLE_DEVICES:-$(seq --separator=, 0 $((wanted - 1)))}"
+CUDA_VISIBLE_DEVICES=$(cut --delimiter=, --fields="1-$wanted" <<<"$visible")
+export CUDA_VISIBLE_DEVICES
 if [[ -f .env ]]; then
   set -a
   source .env
