@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 # Templates are imported where they stand; they must not fill up with bytecode.
 export PYTHONDONTWRITEBYTECODE := 1
 
-.PHONY: help demo test lint types format examples wheel clean
+.PHONY: help demo test lint types format examples bench wheel clean
 
 help: ## list the targets
 	@grep -E '^[a-z]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 12
@@ -15,9 +15,9 @@ help: ## list the targets
 demo: $(VENV)/tool ## sample rollouts become a trained model (minutes, most of them for downloads)
 	$(BIN)/python examples/demo.py
 
-test: $(VENV)/all lint types ## linters, types and all tests (about 10 minutes on two cores)
+test: $(VENV)/all $(VENV)/ray/done lint types ## linters, types and all tests (about 10 minutes on two cores)
 	@echo "Running all tests: about ten minutes on two cores ..."
-	$(BIN)/python -m pytest -n 2 --dist loadgroup
+	RAY_PYTHON=$(CURDIR)/$(VENV)/ray/bin/python $(BIN)/python -m pytest -n 2 --dist loadgroup
 
 lint: $(VENV)/all ## ruff, on our code and on the template's plain Python
 	$(BIN)/python -m ruff check .
@@ -34,6 +34,9 @@ examples: $(VENV)/all ## write the samples, the rendered projects and the README
 	$(BIN)/python examples/make_rollouts.py
 	$(BIN)/python examples/render_projects.py
 	$(BIN)/python examples/readme_table.py
+
+bench: $(VENV)/all ## measure data preparation against its targets, on 1 GB (about ten minutes)
+	$(BIN)/python benchmarks/bench.py --markdown benchmarks/README.md
 
 wheel: $(VENV)/all ## build a wheel in dist/
 	$(BIN)/python -m build --wheel
@@ -56,4 +59,11 @@ $(VENV)/all: $(VENV)/python pyproject.toml
 	@echo "Installing torch, TRL and the test tools: about 3 GB from PyPI on Linux, once ..."
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check torch==2.13.0
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[train,dev]'
+	@touch $@
+
+# What a project's `pip install -e '.[ray]'` brings, apart from the rest: data preparation on Ray.
+$(VENV)/ray/done: $(VENV)/python templates/{{base}}/pyproject.toml.jinja
+	@echo "Installing Ray (under a minute) ..."
+	$(PYTHON) -m venv $(VENV)/ray
+	$(VENV)/ray/bin/python -m pip install --quiet --disable-pip-version-check $$($(PYTHON) -c 'import pathlib, re; text = pathlib.Path("templates/{{base}}/pyproject.toml.jinja").read_text(); print(*re.findall(r"\"((?:msgspec|PyYAML|ray\[data\]|tqdm|xxhash|zstandard)==[\w.]+)\"", text))')
 	@touch $@

@@ -6,6 +6,7 @@
     ├── UnsupportedChoice     a combination that no adapter offers, and the nearest that one does
     ├── InfeasiblePlan        arithmetic that does not come out
     ├── UnreadableAnswers     an answers file that is not one
+    ├── UnreadableRollouts    a path with no rollouts that can be read
     ├── TargetNotEmpty        a directory that already holds something
     ├── CannotWrite           the file system says no
     ├── MissingProgram        git is not there
@@ -87,6 +88,13 @@ class UnreadableAnswers(UserError):
             remedy="Give a YAML or JSON file with one `name: value` per answer, "
             "or the .copier-answers.yml of another project.",
         )
+
+
+class UnreadableRollouts(UserError):
+    """Rollouts that are not there, or cannot be read."""
+
+    def __init__(self, problem: str, remedy: str) -> None:
+        super().__init__(problem, remedy=remedy)
 
 
 class TargetNotEmpty(UserError):

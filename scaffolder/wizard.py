@@ -5,9 +5,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from scaffolder import answers as given_answers
-from scaffolder import frameworks
+from scaffolder import frameworks, rollouts
 from scaffolder import spec as specs
 from scaffolder.answers import Answers
+from scaffolder.errors import UserError
 from scaffolder.frameworks import Framework
 from scaffolder.plan import Plan
 from scaffolder.spec import ProjectSpec
@@ -42,16 +43,19 @@ def ask(directory: str | None, given: Answers) -> tuple[str, Answers]:
         EOFError: on Ctrl-D.
     """
     answers = dict(given)
+    if "rollouts" not in answers:
+        question = "Where are the rollouts? (file or folder)"
+        answers["rollouts"] = _text(question, str(specs.default("rollouts")), "rollouts")
+    fitting = _glance_at(str(answers["rollouts"]))
     if "framework" not in answers:
         offered = frameworks.discover().items()
         titles = {name: f"{each.title} {each.version}" for name, each in offered}
-        answers["framework"] = _select("Which framework trains?", titles, "trl")
-    _ask_offered(frameworks.get(str(answers["framework"])), answers)
+        answers["framework"] = _select("Which framework trains?", titles, rollouts.FIRST_CHOICE)
+    _ask_offered(frameworks.get(str(answers["framework"])), answers, fitting)
     for name, question in (
         ("gpus_per_node", "How many GPUs has one machine?"),
         ("gpu_memory", "How much memory has one GPU, in GiB?"),
         ("model", "Which model? (Hugging Face id or local folder)"),
-        ("rollouts", "Where are the rollouts? (file or folder)"),
     ):
         if name not in answers:
             answers[name] = _text(question, str(specs.default(name)), name)
@@ -64,8 +68,30 @@ def ask(directory: str | None, given: Answers) -> tuple[str, Answers]:
     return directory, answers
 
 
-def _ask_offered(framework: Framework, answers: Answers) -> None:
-    """Algorithm, topology and pattern, of what the framework offers; a single choice is taken."""
+def _glance_at(path: str) -> str | None:
+    """Say what the rollouts hold, if they are there; returns the algorithm that fits them."""
+    if not Path(path).exists():
+        return None
+    try:
+        found = rollouts.inspect(path, glance=True)
+    except UserError as error:
+        print(f"  {error.problem} {error.remedy}")
+        return None
+    summary = found.summary
+    counted = f"{summary['rollouts']:,} rollouts of {summary['tasks']['count']:,} tasks"
+    print(f"  {counted} at a glance; `rl-scaffolder inspect` says more:")
+    for weight, text in found.findings:
+        if weight != "note":
+            print(f"  {'!' if weight == 'warning' else '+'} {text}")
+    return found.recommended
+
+
+def _ask_offered(framework: Framework, answers: Answers, fitting: str | None) -> None:
+    """Algorithm, topology and pattern, of what the framework offers; a single choice is taken.
+
+    Args:
+        fitting: the algorithm that fits the rollouts, offered first.
+    """
     questions: tuple[tuple[str, str, Sequence[str]], ...] = (
         ("algorithm", "Which algorithm?", tuple(framework.algorithms)),
         ("topology", "Where are the GPUs?", framework.topologies),
@@ -75,7 +101,10 @@ def _ask_offered(framework: Framework, answers: Answers) -> None:
         if name in answers:
             continue
         titles = {word: f"{word}: {TITLES[word]}" for word in words}
-        answers[name] = _select(question, titles, words[0]) if len(words) > 1 else words[0]
+        if name == "algorithm" and fitting in titles:
+            titles[fitting] += "  (fits the rollouts)"
+        default = fitting if fitting in titles else words[0]
+        answers[name] = _select(question, titles, default) if len(words) > 1 else words[0]
     if "nodes" not in answers and answers["topology"] != "local":
         answers["nodes"] = _text("How many machines?", str(specs.default("nodes")), "nodes")
 

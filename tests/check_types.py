@@ -23,6 +23,7 @@ def main() -> None:
             "scaffolder",
             "tests",
             *map(str, (ROOT / "examples").glob("*.py")),
+            *map(str, (ROOT / "benchmarks").glob("*.py")),
             MYPYPATH=overlays,
         )
     ]

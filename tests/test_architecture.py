@@ -26,7 +26,8 @@ MAY_IMPORT = {
     "frameworks": {"spec", "plan", "errors", "vocabulary", "frameworks"},
     "templates": {"errors"},
     "answers": {"frameworks", "spec", "errors"},
-    "wizard": {"answers", "frameworks", "plan", "spec", "errors", "vocabulary"},
+    "rollouts": {"frameworks", "templates", "errors", "vocabulary"},
+    "wizard": {"answers", "frameworks", "plan", "rollouts", "spec", "errors", "vocabulary"},
     "render": {"frameworks", "plan", "spec", "errors", "templates"},
     "cli": ALL,
     "__main__": {"cli"},
@@ -99,12 +100,19 @@ def test_the_template_needs_no_trust() -> None:
 def test_no_overlay_replaces_a_file_of_another() -> None:
     """Of overlays that can be rendered together: two frameworks never are."""
     present = set(overlays(TEMPLATES))
-    kinds = [("base",), tuple(discover()), TOPOLOGIES, PATTERNS]
+    kinds = [("base",), FRAMEWORKS, TOPOLOGIES, PATTERNS]
     assert present <= {name for kind in kinds for name in kind}
     for left, right in itertools.combinations(kinds, 2):
         for one, other in itertools.product(present & set(left), present & set(right)):
             shared = rendered_names(one) & rendered_names(other)
             assert not shared, f"{one} and {other} both bring {shared}"
+
+
+FRAMEWORKS = {
+    *discover(),
+    *(path.stem for path in TEMPLATES.glob("{{base}}/dataprep/formats/*.py")),
+}
+"""Those of which only the data preparation is there have no adapter yet."""
 
 
 def rendered_names(overlay: str) -> set[str]:

@@ -135,7 +135,7 @@ def test_completion_offers_what_there_is() -> None:
             command, env=environment, capture_output=True, text=True
         ).stdout.split()
 
-    assert complete("rl-scaffolder ") == ["new", "frameworks"]
+    assert complete("rl-scaffolder ") == ["new", "inspect", "frameworks"]
     assert complete("rl-scaffolder new --framework ") == list(discover())
     assert complete("rl-scaffolder new --algorithm d") == ["dpo", "dapo"]
 

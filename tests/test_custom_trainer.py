@@ -23,6 +23,8 @@ from conftest import TEMPLATES
 from custom_settings import Settings
 
 SOURCE = TEMPLATES / "{{custom}}"
+ENVIRONMENT = {**os.environ, "PYTHONPATH": str(TEMPLATES / "{{base}}")}
+"""In a project, the data preparation lies beside the trainer."""
 
 torch.set_num_threads(1)
 
@@ -349,7 +351,7 @@ def test_two_processes_train_as_one(run: Run, project: Path) -> None:
     options = {"max_steps": 6, "save_steps": 3, "keep_checkpoints": 2}
     run(**options, output_dir="one")
     launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2"]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"}
+    environment = {**ENVIRONMENT, "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"}
 
     def torchrun(*arguments: str) -> None:
         command = [*launcher, *command_line(*arguments, **options, output_dir="two")]
@@ -522,6 +524,6 @@ def test_a_tracker_that_is_not_installed_is_named(
 def test_help_and_config_errors_do_not_wait_for_torch() -> None:
     script = "import sys, train_custom; print({'torch', 'transformers'} & set(sys.modules))"
     done = subprocess.run(
-        [sys.executable, "-c", script], cwd=SOURCE, capture_output=True, text=True
+        [sys.executable, "-c", script], cwd=SOURCE, env=ENVIRONMENT, capture_output=True, text=True
     )
     assert done.stdout == "set()\n", done.stderr

@@ -7,6 +7,8 @@ import pexpect
 import pytest
 import yaml
 
+from rollouts import record, says, write
+
 ENTER, DOWN, CTRL_C = "\r", "\x1b[B", "\x03"
 
 
@@ -29,12 +31,12 @@ def answers(project: Path) -> dict[str, object]:
 def test_enter_takes_the_defaults(tmp_path: Path) -> None:
     wizard = start(tmp_path)
     for question in (
+        "Where are the rollouts",
         "Which framework trains",
         "Which algorithm",
         "How many GPUs",
         "How much memory",
         "Which model",
-        "Where are the rollouts",
         "Where should the loss curve go",
         "Which directory",
         "Write the project",
@@ -56,6 +58,8 @@ def test_enter_takes_the_defaults(tmp_path: Path) -> None:
 
 def test_answers_are_typed_corrected_and_shown_before_anything_is_written(tmp_path: Path) -> None:
     wizard = start(tmp_path, "mine", "--framework", "trl", "--tracker", "none")
+    wizard.expect("Where are the rollouts")
+    wizard.send(ENTER)
     wizard.expect("Which algorithm")
     wizard.send(DOWN + ENTER)
     wizard.expect("How many GPUs")
@@ -67,8 +71,6 @@ def test_answers_are_typed_corrected_and_shown_before_anything_is_written(tmp_pa
     wizard.send(ENTER)
     wizard.expect("Which model")
     wizard.send("-large-2B" + ENTER)
-    wizard.expect("Where are the rollouts")
-    wizard.send(ENTER)
     wizard.expect("dpo, on preference data")
     wizard.expect("Write the project")
     assert list(tmp_path.iterdir()) == []
@@ -82,7 +84,7 @@ def test_answers_are_typed_corrected_and_shown_before_anything_is_written(tmp_pa
 @pytest.mark.parametrize(("keys", "code"), [(CTRL_C, 130), ("n", 130)], ids=["ctrl-c", "no"])
 def test_stopping_at_the_last_question_writes_nothing(tmp_path: Path, keys: str, code: int) -> None:
     wizard = start(tmp_path, "p", "--framework", "trl", "--algorithm", "sft", "--tracker", "none")
-    for question in ("How many GPUs", "How much memory", "Which model", "Where are the rollouts"):
+    for question in ("Where are the rollouts", "How many GPUs", "How much memory", "Which model"):
         wizard.expect(question)
         wizard.send(ENTER)
     wizard.expect("Write the project")
@@ -96,7 +98,7 @@ def test_stopping_at_the_last_question_writes_nothing(tmp_path: Path, keys: str,
 
 def test_ctrl_c_at_the_first_question(tmp_path: Path) -> None:
     wizard = start(tmp_path)
-    wizard.expect("Which framework")
+    wizard.expect("Where are the rollouts")
     wizard.send(CTRL_C)
     wizard.expect("nothing was written")
     wizard.expect(pexpect.EOF)
@@ -124,7 +126,7 @@ def test_an_occupied_directory_is_refused_before_any_question(tmp_path: Path) ->
 
 
 def test_ctrl_d_is_ctrl_c(tmp_path: Path) -> None:
-    wizard = start(tmp_path, "p", "--framework", "trl", "--algorithm", "sft")
+    wizard = start(tmp_path, "p", "--framework", "trl", "--rollouts", "r", "--algorithm", "sft")
     wizard.expect("How many GPUs")
     wizard.send("\x7f\x04")
     wizard.expect("nothing was written")
@@ -148,10 +150,30 @@ def test_bad_flags_are_refused_before_any_question(tmp_path: Path) -> None:
 def test_answers_are_not_lost_when_they_cannot_be_planned(tmp_path: Path) -> None:
     flags = ("--framework", "trl", "--algorithm", "sft", "--model", "org/m-70B")
     wizard = start(tmp_path, "p", *flags, "--tracker", "none")
-    for question in ("How many GPUs", "How much memory", "Where are the rollouts"):
+    for question in ("Where are the rollouts", "How many GPUs", "How much memory"):
         wizard.expect(question)
         wizard.send(ENTER)
     wizard.expect("70 billion weights")
     wizard.expect("All your answers: rl-scaffolder new p")
     wizard.expect("gpu_memory=80")
     wizard.expect(pexpect.EOF)
+
+
+def test_rollouts_that_are_there_are_looked_at_and_decide_what_is_offered_first(
+    tmp_path: Path,
+) -> None:
+    rows = [record([says(f"answer {n}")], reward=n % 2, _ng_task_index=n // 2) for n in range(8)]
+    write(tmp_path / "mine.jsonl", *rows, b"no json")
+    flags = ("--framework", "trl", "--tracker", "none", "--rollouts", "mine.jsonl")
+    wizard = start(tmp_path, "p", *flags)
+    wizard.expect("8 rollouts of 4 tasks")
+    wizard.expect("1 of 9 lines")
+    wizard.expect("4 of 4 tasks have two or more different rewards")
+    wizard.expect(r"dpo.*fits the rollouts")
+    wizard.send(ENTER)
+    for question in ("How many GPUs", "How much memory", "Which model", "Write the project"):
+        wizard.expect(question)
+        wizard.send(ENTER)
+    wizard.expect("make smoke")
+    wizard.expect(pexpect.EOF)
+    assert answers(tmp_path / "p")["algorithm"] == "dpo"

@@ -11,7 +11,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from scaffolder import __version__
-from scaffolder.cli import frameworks, new
+from scaffolder.cli import frameworks, inspect, new
 from scaffolder.cli.quick import QuickCommand, QuickGroup
 from scaffolder.errors import UserError
 
@@ -24,6 +24,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.command("new", cls=QuickCommand)(new.new)
+app.command("inspect", cls=QuickCommand)(inspect.inspect)
 app.command("frameworks", cls=QuickCommand)(frameworks.frameworks)
 
 

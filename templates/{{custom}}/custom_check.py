@@ -9,6 +9,7 @@ from typing import Any
 
 from custom_data import Dataset, load_dataset
 from custom_settings import Settings, UserError
+from dataprep.write import files_of
 
 
 def check(settings: Settings, data_path: Path, resume: bool) -> tuple[Any, Dataset]:
@@ -40,7 +41,7 @@ def quick_problems(settings: Settings, data_path: Path, resume: bool) -> Iterato
             f"output_dir {output} holds {', '.join(sorted(earlier))} of an earlier run; continue "
             "it with --resume, choose another output_dir, or move the folder away"
         )
-    if not data_path.is_file():
+    if not files_of(data_path):
         yield f"there is no data file {data_path}; give the prepared rows with --data_path"
     is_hub_id = re.fullmatch(r"[\w-][\w.-]*(/[\w.-]+)?", model)
     if not is_hub_id and not Path(model, "config.json").is_file():

@@ -7,7 +7,7 @@ import random
 import re
 import zlib
 from array import array
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import lru_cache, partial
 from os.path import commonprefix
@@ -18,6 +18,7 @@ import jinja2
 from pydantic import BaseModel, Field, ValidationError
 
 from custom_settings import Settings, UserError
+from dataprep.write import files_of
 
 Chat = list[dict[str, Any]]
 SHOWN = 20  # bad rows named in one message
@@ -111,18 +112,16 @@ class Dataset:
 
 
 def load_dataset(path: Path, tokenizer: Any, settings: Settings) -> Dataset:
-    """Read and tokenise the whole file; UserError names the bad rows."""
+    """Read and tokenise the whole file, or its shards; UserError names the bad rows."""
     chat, data, problems = ChatTokenizer(tokenizer), Dataset(), []
-    with path.open("rb") as file:
-        for number, line in enumerate(file, 1):
-            try:
-                if line.strip():
-                    data.add(chat.example(Row.model_validate_json(line)), line, settings)
-            except RowError as error:
-                problems.append(f"{path}:{number}: {error}")
-            except ValidationError as error:
-                found = (f"{'.'.join(map(str, e['loc']))} {e['msg']}" for e in error.errors())
-                problems.append(f"{path}:{number}: {'; '.join(found).strip()}; correct the row")
+    for file, number, line in lines_of(path):
+        try:
+            data.add(chat.example(Row.model_validate_json(line)), line, settings)
+        except RowError as error:
+            problems.append(f"{file}:{number}: {error}")
+        except ValidationError as error:
+            found = (f"{'.'.join(map(str, e['loc']))} {e['msg']}" for e in error.errors())
+            problems.append(f"{file}:{number}: {'; '.join(found).strip()}; correct the row")
     if len(problems) > SHOWN:
         problems[SHOWN:] = [f"{len(problems) - SHOWN} more bad rows in {path}"]
     if not problems and not data.examples:
@@ -130,6 +129,13 @@ def load_dataset(path: Path, tokenizer: Any, settings: Settings) -> Dataset:
     if problems:
         raise UserError(*problems)
     return data
+
+
+def lines_of(path: Path) -> Iterator[tuple[Path, int, bytes]]:
+    """Lines that are not blank, each with its file and number, of a file or of its shards."""
+    for file in files_of(path):
+        with file.open("rb") as lines:
+            yield from ((file, n, line) for n, line in enumerate(lines, 1) if line.strip())
 
 
 class ChatTokenizer:

@@ -8,18 +8,22 @@ prompts, for evaluate.py). A row is an object with
     prompt       chat messages that the model was given
     completion   chat messages from its first turn on, tool results and user turns among them
     tools        tool schemas in chat format, or null
+
+and more that this trainer does not read: `dataprep/schemas/` describes all fields of every dataset
+kind, `dataprep/formats/custom.py` writes them.
 """
 
 from dataprep.commands import prepare_command
 from dataprep.errors import run
-from dataprep.rollout import prompt_completion
+from dataprep.pipeline import Kind
 
-KINDS = {"sft": "sft"}
+KINDS: dict[str, Kind] = {"sft": "sft"}
 """Dataset kind of each algorithm."""
 
 
-ROWS = {"sft": prompt_completion}
-
-
 if __name__ == "__main__":
-    run(lambda: prepare_command(__doc__, config="custom_config.yaml", kinds=KINDS, rows=ROWS))
+    run(
+        lambda: prepare_command(
+            __doc__, framework="custom", config="custom_config.yaml", kinds=KINDS
+        )
+    )

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from dataprep.errors import UserError, run
+from dataprep.write import files_of
 from trl_checks import check_data, check_output, peek, refuse_unknown, split_option
 
 
@@ -82,9 +83,25 @@ def load(path: str, columns: list[str]) -> Any:
     """
     from datasets import Features, Json, load_dataset
 
+    read_numbers_exactly()
     features = Features({column: Json() for column in columns})
-    files = glob.escape(str(Path(path).resolve()))
+    files = [glob.escape(str(file)) for file in files_of(Path(path).resolve())]
     return load_dataset("json", data_files=files, split="train", features=features)
+
+
+def read_numbers_exactly() -> None:
+    """Let `datasets` read and write its JSON columns with Python's own json.
+
+    It uses pandas' ujson, which makes 0.7 in the arguments of a call 0.7000000000000001, and cannot
+    read whole numbers beyond 64 bits: the model would be trained on text that nobody wrote.
+    """
+    from datasets import arrow_writer
+    from datasets.features import features
+    from datasets.packaged_modules.json import json as reader
+
+    for module in (arrow_writer, features, reader):
+        module.ujson_dumps = json.dumps
+        module.ujson_loads = json.loads
 
 
 def train(arguments: list[str]) -> None:

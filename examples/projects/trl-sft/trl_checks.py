@@ -12,6 +12,7 @@ import yaml
 from tqdm import tqdm
 
 from dataprep.errors import UserError
+from dataprep.write import files_of
 
 Config = dict[str, Any]
 
@@ -117,9 +118,19 @@ def check_data(run: Any, training: Any, model: Any, columns: Sequence[str]) -> N
 
 def rows_of(path: Path, columns: Sequence[str]) -> Iterator[Config]:
     """The rows of a prepared file, one at a time; it has at least one, with these columns."""
-    if not path.is_file():
+    files = files_of(path)
+    if not files:
         raise UserError(f"{path} is not there.", "Run prepare_for_trl.py first (make prepare).")
-    number = 0
+    empty = True
+    for file in files:
+        for row in _rows_of_file(file, columns):
+            empty = False
+            yield row
+    if empty:
+        raise UserError(f"{path} is empty.", "See the table that prepare_for_trl.py printed.")
+
+
+def _rows_of_file(path: Path, columns: Sequence[str]) -> Iterator[Config]:
     with path.open(encoding="utf-8") as lines:
         for number, line in enumerate(lines, start=1):
             try:
@@ -134,8 +145,6 @@ def rows_of(path: Path, columns: Sequence[str]) -> Iterator[Config]:
                     "Prepare the data with the config of this run.",
                 )
             yield row
-    if not number:
-        raise UserError(f"{path} is empty.", "See the table that prepare_for_trl.py printed.")
 
 
 def _check_lengths(

@@ -1,15 +1,27 @@
 """The command lines of `filter_rollouts.py` and `prepare_for_*.py`."""
 
 import argparse
+import importlib
 import math
+import re
 import signal
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any, get_args
 
 import yaml
 
+from . import formats
+from .choose import PairRules
+from .engine import EngineName
 from .errors import UserError
-from .pipeline import Options, Row, prepare
+from .filter import TaskRules
+from .normalise import Shape
+from .parquet import Columns
+from .pipeline import Kind, Recipe, Row, prepare
+from .run import Options
+
+SAMENESS = ("keep", "exact", "normalised")
 
 
 def clean_up_when_terminated() -> None:
@@ -18,83 +30,206 @@ def clean_up_when_terminated() -> None:
 
 
 def parser_of(description: str | None) -> argparse.ArgumentParser:
-    """A parser with --input, --output and --max_bad_share, the same for every script."""
+    """A parser with the arguments that every script has."""
     parser = argparse.ArgumentParser(
         description=description, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument(
-        "--input", nargs="+", required=True, help="rollouts: files, folders, or - for stdin"
-    )
-    parser.add_argument("--output", type=Path, required=True, help="JSONL file to write")
-    parser.add_argument(
+    add = parser.add_argument
+    add("--input", nargs="+", required=True, help="rollouts: files, folders, or - for stdin")
+    add("--output", type=Path, required=True, help="file to write")
+    add(
         "--max_bad_share",
         type=float,
         default=0.01,
-        help="share of lines that may be no JSON objects (default 0.01)",
+        help="share of lines that may be no rollouts (default 0.01)",
+    )
+    add(
+        "--shard_size",
+        type=size,
+        default=2**32,
+        help="divide larger outputs: training_data-00001-of-00003.jsonl (default 4GiB)",
+    )
+    add("--workers", type=int, default=0, help="processes (default: one a processor, at most 8)")
+    add("--engine", choices=get_args(EngineName), default="local", help="ray: on a Ray cluster")
+    add(
+        "--images",
+        choices=("drop", "keep"),
+        default="drop",
+        help="rollouts with images: set aside, or keep references in the content",
+    )
+    add(
+        "--incomplete",
+        choices=("drop", "cut"),
+        default="drop",
+        help="rollouts that end while reasoning, or lack what the model saw: set aside, or keep "
+        "what stands before",
     )
     return parser
 
 
-def options_of(arguments: argparse.Namespace) -> Options:
+def options_of(arguments: argparse.Namespace, suffixes: tuple[str, ...] = (".jsonl",)) -> Options:
     """The common arguments, checked."""
-    _demand("--max_bad_share", arguments.max_bad_share)
+    demand("--max_bad_share", arguments.max_bad_share)
+    demand("--workers", arguments.workers, math.inf)
     output: Path = arguments.output
     if output.exists() and not output.is_file():
         raise UserError(f"--output {output} is no file.", "Give the name of a file to write.")
     if output.suffix in {".gz", ".zst"} or output.name == "rejected.jsonl":
         raise UserError(
-            f"--output {output} is not possible: outputs are plain JSONL, and rejected.jsonl is "
+            f"--output {output} is not possible: outputs are not compressed, and rejected.jsonl is "
             "where lines go that cannot be used.",
             "Give a name like training_data.jsonl.",
         )
-    return Options(tuple(arguments.input), output, arguments.max_bad_share)
+    if output.suffix == ".parquet" and ".parquet" not in suffixes:
+        raise UserError(
+            f"--output {output}: lines are copied as they are, which is JSONL.",
+            "Give a name like filtered.jsonl.",
+        )
+    inputs = tuple(arguments.input)
+    return Options(
+        inputs=inputs,
+        output=output,
+        max_bad_share=arguments.max_bad_share,
+        shard_size=arguments.shard_size,
+        workers=arguments.workers,
+        engine=arguments.engine,
+    )
 
 
-def _demand(name: str, value: float, highest: float = 1) -> None:
-    if not 0 <= value <= highest:
-        raise UserError(f"{name} is {value}.", f"Give a number from 0 to {highest:g}.")
+def size(text: str) -> int:
+    """Bytes: 500MB, 4GiB, 1000000."""
+    found = re.fullmatch(r"(\d+) ?([KMGT]?)(i?)B?", text.strip(), re.IGNORECASE)
+    if found is None or int(found[1]) == 0:
+        raise argparse.ArgumentTypeError(f"{text!r} is no size like 500MB or 4GiB")
+    base = 1024 if found[3] else 1000
+    bytes_: int = int(found[1]) * base ** " KMGT".index(found[2].upper() or " ")
+    return bytes_
+
+
+def assignment(text: str) -> tuple[str, str]:
+    """old=new."""
+    old, equals, new = text.partition("=")
+    if not (old and equals and new):
+        raise argparse.ArgumentTypeError(f"{text!r} is not old=new")
+    return old, new
+
+
+def demand(name: str, value: float | None, highest: float = 1, lowest: float = 0) -> None:
+    """Refuse a number out of range; None is none."""
+    if value is not None and not lowest <= value <= highest:
+        most = "" if highest == math.inf else f" to {highest:g}"
+        raise UserError(f"{name} is {value:g}.", f"Give a number from {lowest:g}{most}.")
 
 
 def prepare_command(
-    description: str | None,
-    *,
-    config: str,
-    kinds: Mapping[str, str],
-    rows: Mapping[str, Row],
+    description: str | None, *, framework: str, config: str, kinds: Mapping[str, Kind]
 ) -> None:
     """Run one framework's preparation.
 
     Args:
+        framework: a module of `dataprep.formats`, which says what rows look like.
         config: the trainer's config, which names the algorithm.
         kinds: dataset kind of each algorithm.
-        rows: what a row of each dataset kind looks like to the framework.
     """
     clean_up_when_terminated()
+    rows = importlib.import_module(f"dataprep.formats.{framework}")
     parser = parser_of(description)
-    parser.add_argument("--config", type=Path, default=Path(config), help="names the algorithm")
-    parser.add_argument("--eval_share", type=float, default=0.1, help="share of tasks held out")
-    if "preference" in rows:
-        parser.add_argument(
-            "--min_margin", type=float, default=0.0, help="between the rewards of a pair"
-        )
+    _add_recipe(parser, config)
     arguments = parser.parse_args()
-    _demand("--eval_share", arguments.eval_share)
-    min_margin = getattr(arguments, "min_margin", 0.0)
-    _demand("--min_margin", min_margin, math.inf)
-    kind = kinds[_algorithm(arguments.config, kinds)]
-    prepare(
-        options_of(arguments),
+    kind = arguments.kind or kinds[_algorithm(arguments.config, kinds)]
+    if kind in rows.REFUSED:
+        raise UserError(f"There are no {kind} rows for {framework}.", rows.REFUSED[kind])
+    if arguments.output.suffix == ".parquet" and not rows.COLUMNS[kind]:
+        raise UserError(
+            f"The columns of {kind} rows for {framework} differ from row to row.", "Write .jsonl."
+        )
+    with_metadata = kind in {"prompts", "trajectories"} or "metadata" in rows.COLUMNS[kind]
+    shape = Shape(
+        reasoning=arguments.reasoning,
+        images=arguments.images,
+        incomplete=arguments.incomplete,
+        metadata=with_metadata,
+        tokens="tokens" in rows.COLUMNS[kind],
+    )
+    row, columns = _row(arguments, rows, kind)
+    options = options_of(arguments, (".jsonl", ".parquet"))
+    prepare(options, _recipe(arguments, kind), row, shape, formats.prompt, columns)
+
+
+def _row(arguments: argparse.Namespace, rows: Any, kind: Kind) -> tuple[Row, Columns]:
+    """The row of a format as it was asked for, and its columns."""
+    row, names = rows.ROWS[kind], dict(arguments.keys)
+    columns: dict[str, Any] = dict(rows.COLUMNS[kind])
+    if unknown := sorted(set(names) - set(columns)):
+        raise UserError(
+            f"--keys: {kind} rows have no {', no '.join(unknown)}.",
+            f"They have {', '.join(columns) or 'no fixed keys'}.",
+        )
+    if arguments.arguments == "text":
+        row = formats.with_text_arguments(row)
+    if names:
+        row = formats.renamed(row, names)
+    return row, {names.get(name, name): each for name, each in columns.items()}
+
+
+def _add_recipe(parser: argparse.ArgumentParser, config: str) -> None:
+    add = parser.add_argument
+    add("--config", type=Path, default=Path(config), help="names the algorithm")
+    add("--kind", choices=get_args(Kind), help="dataset kind (default: the algorithm's)")
+    add("--eval_share", type=float, default=0.1, help="share of tasks held out (default 0.1)")
+    add(
+        "--reasoning",
+        choices=("keep", "tags", "drop"),
+        default="keep",
+        help="as reasoning_content, in front of the content in think tags, or not at all",
+    )
+    add(
+        "--arguments",
+        choices=("object", "text"),
+        default="object",
+        help="arguments of calls: objects, as most chat templates want, or JSON text",
+    )
+    add("--keys", nargs="+", type=assignment, default=[], help="other names: prompt=question")
+    add("--duplicates", choices=SAMENESS, default="keep", help="which rows are the same")
+    add("--min_reward", type=float, help="lowest reward that is used")
+    add(
+        "--select",
+        choices=("all", "best", "one"),
+        default="all",
+        help="of each task: all rollouts, the best, or one (sft, unpaired, trajectories)",
+    )
+    pairs = parser.add_argument_group("preference pairs")
+    add = pairs.add_argument
+    add("--min_margin", type=float, default=0.0, help="between the rewards of a pair")
+    add("--pairs", choices=("best_worst", "all"), default="best_worst", help="of each prompt")
+    add("--max_pairs", type=int, default=100, help="of one prompt, with --pairs all")
+    add("--whole", action="store_true", help="whole completions, not the turn where they differ")
+    unpaired = parser.add_argument_group("unpaired")
+    unpaired.add_argument("--good_from", type=float, default=0.5, help="lowest reward that is good")
+
+
+def _recipe(arguments: argparse.Namespace, kind: Kind) -> Recipe:
+    demand("--eval_share", arguments.eval_share)
+    demand("--min_margin", arguments.min_margin, math.inf)
+    demand("--max_pairs", arguments.max_pairs, math.inf, 1)
+    return Recipe(
         kind=kind,
-        row=rows[kind],
         eval_share=arguments.eval_share,
-        min_margin=min_margin,
+        min_reward=arguments.min_reward,
+        good_from=arguments.good_from,
+        tasks=TaskRules(
+            duplicates=arguments.duplicates,
+            select="one" if kind == "prompts" else arguments.select,
+        ),
+        pairs=PairRules(arguments.min_margin, arguments.pairs, arguments.max_pairs),
+        whole_completions=arguments.whole,
     )
 
 
-def _algorithm(config: Path, kinds: Mapping[str, str]) -> str:
-    remedy = f"Give --config a file with `algorithm:` one of {', '.join(kinds)}."
+def _algorithm(config: Path, kinds: Mapping[str, Kind]) -> str:
+    remedy = f"Give --config a file with `algorithm:` one of {', '.join(kinds)}, or give --kind."
     try:
-        settings = yaml.safe_load(config.read_text("utf-8"))
+        settings: Any = yaml.safe_load(config.read_text("utf-8"))
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise UserError(f"Cannot read {config}: {error}.", remedy) from None
     algorithm = settings.get("algorithm") if isinstance(settings, dict) else None

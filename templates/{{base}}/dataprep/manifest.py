@@ -1,17 +1,23 @@
 """What went in, what came out, and what became of the rest."""
 
-import hashlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import msgspec
+import xxhash
+import yaml
 
 from .errors import UserError
-from .read import name_of, reading
+from .read import is_stream, name_of, reading
+from .write import BUFFER
 
-FORMAT = 1
+FORMAT = 2
 """Raised when the meaning of a field changes."""
+
+
+Counts = Mapping[str, int | dict[str, int]]
+"""What was read and what became of it, in order; a dict says how many for each reason."""
 
 
 class Source(msgspec.Struct, omit_defaults=True):
@@ -19,7 +25,8 @@ class Source(msgspec.Struct, omit_defaults=True):
 
     file: str
     bytes: int | None = None
-    sha256: str | None = None
+    checksum: str | None = None
+    """As `xxh128sum` prints it. A checksum against damage and mix-ups, not against forgery."""
 
 
 class Manifest(msgspec.Struct):
@@ -27,6 +34,8 @@ class Manifest(msgspec.Struct):
 
     format: int
     output: str
+    template: str
+    """Version of the template that this project was rendered from."""
     inputs: list[Source]
     options: dict[str, Any]
     """What was asked for."""
@@ -35,14 +44,11 @@ class Manifest(msgspec.Struct):
 
 
 def encode(
-    output: Path,
-    inputs: Sequence[Path],
-    options: Mapping[str, Any],
-    counts: Mapping[str, int | dict[str, int]],
+    output: Path, inputs: Sequence[Source], options: Mapping[str, Any], counts: Counts
 ) -> bytes:
-    """The manifest of an output as JSON, with the checksums of the inputs."""
-    sources = [_source(path) for path in inputs]
-    manifest = Manifest(FORMAT, name_of(Path(output.name)), sources, dict(options), dict(counts))
+    """The manifest of an output as JSON."""
+    name = name_of(Path(output.name))
+    manifest = Manifest(FORMAT, name, _template(), list(inputs), dict(options), dict(counts))
     return msgspec.json.format(msgspec.json.encode(manifest), indent=2)
 
 
@@ -58,9 +64,32 @@ def read(path: Path) -> Manifest:
         raise UserError(f"Cannot read {path}: {error}.", "Run `make prepare` first.") from None
 
 
-def _source(path: Path) -> Source:
-    if not path.is_file():
+def source(path: Path, digest: str | None = None) -> Source:
+    """A file that was read, with its size and checksum.
+
+    Args:
+        digest: its checksum, when that is known from reading.
+    """
+    if is_stream(path):
         return Source(name_of(path))
-    with reading(path), path.open("rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
-    return Source(name_of(path), path.stat().st_size, digest)
+    with reading(path):
+        size = path.stat().st_size
+        return Source(name_of(path), size, f"XXH3_128:{digest or _digest(path)}")
+
+
+def _digest(path: Path) -> str:
+    digest, buffer = xxhash.xxh3_128(), bytearray(BUFFER)
+    with path.open("rb", buffering=0) as file:
+        while count := file.readinto(buffer):
+            digest.update(memoryview(buffer)[:count])
+    return digest.hexdigest()
+
+
+def _template() -> str:
+    """The version in the answers that the project was rendered with."""
+    answers = Path(__file__).parents[1] / ".copier-answers.yml"
+    try:
+        found = yaml.safe_load(answers.read_text("utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError):
+        return "unknown"
+    return str(found.get("_commit", "unknown")) if isinstance(found, dict) else "unknown"

@@ -1,23 +1,17 @@
 """Rollout files, line by line: plain, gzip or zstd, several files, folders, or `-` for stdin."""
 
-import gzip
-import io
-import json
 import os
 import re
 import sys
-import zlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, cast
 
 import msgspec
-import zstandard
+import xxhash
 
-from .errors import Unreadable, UserError
-from .progress import progress
-from .rollout import Json
+from .compressed import STDIN, is_compressed, opened
+from .errors import UserError
 
 SUFFIXES = (".jsonl", ".jsonl.gz", ".jsonl.zst")
 SIDECARS = re.compile(
@@ -25,21 +19,40 @@ SIDECARS = re.compile(
     r"|^rejected\.jsonl$"
 )
 """Files that NeMo Gym and this package write beside rollouts, and that a `*.jsonl` picks up."""
-STDIN = Path("-")
 BOM = b"\xef\xbb\xbf"
-GZIP, ZSTD = b"\x1f\x8b", b"\x28\xb5\x2f\xfd"
-"""First bytes of compressed data, for stdin and for files named otherwise."""
+Advance = Callable[[int, int], object]
+BATCH = 2**20
+"""Bytes of lines that are read and counted at once."""
 
 
-class Line(msgspec.Struct, frozen=True):
-    """One line of an input file, without its line break and byte order mark."""
+class Span(msgspec.Struct, frozen=True):
+    """A part of a file that one process reads: the lines that begin in it."""
 
     file: str
+    start: int = 0
+    end: int | None = None
+    """Bytes; None reads to the end, as for compressed files, where no byte range can be found."""
+    plain: bool = True
+    """A regular file that is not compressed: single lines of it can be read again."""
+
+    @property
+    def is_file(self) -> bool:
+        """Whether it is a whole file, as it lies on the disk."""
+        return self.plain and self.start == 0 and self.end is None
+
+
+class Line(msgspec.Struct, frozen=True, gc=False):
+    """One line of a span, without its line break and byte order mark."""
+
     number: int
-    """From 1."""
+    """From 1, in the span."""
     offset: int
     """Byte at which the line begins, in the uncompressed file."""
+    start: int
+    """Byte at which its data begins: after a byte order mark."""
     data: bytes
+    ended: bool
+    """False for the last line of a file whose writer was stopped."""
 
 
 def find(inputs: Sequence[str]) -> list[Path]:
@@ -95,9 +108,14 @@ def _say_skipped(names: Sequence[str]) -> None:
         print(f"skipped {len(names)} files that lie beside rollouts: {shown}", file=sys.stderr)
 
 
+def is_stream(path: Path) -> bool:
+    """Whether a path is stdin or a pipe, which can be read only once."""
+    return path == STDIN or not path.is_file()
+
+
 def size_of(files: Iterable[Path]) -> int:
     """Bytes on disk; stdin and pipes count as none."""
-    return sum(file.stat().st_size for file in files if file != STDIN)
+    return sum(file.stat().st_size for file in files if not is_stream(file))
 
 
 def name_of(path: Path) -> str:
@@ -105,45 +123,62 @@ def name_of(path: Path) -> str:
     return os.fsencode(path).decode("utf-8", "replace")
 
 
-def lines(files: Sequence[Path], title: str) -> Iterator[Line]:
-    """All lines that are not blank, with a progress bar over the bytes read.
+def spans(files: Sequence[Path], size: int) -> list[Span]:
+    """All files in parts of about `size` bytes, in order; compressed files and pipes stay whole."""
+    parts = []
+    for path in files:
+        with reading(path):
+            if is_stream(path) or is_compressed(path):
+                parts.append(Span(str(path), plain=False))
+                continue
+            total = path.stat().st_size
+        count = max(1, round(total / size))
+        cuts = [total * part // count for part in range(count)]
+        parts += [Span(str(path), *cut) for cut in zip(cuts, [*cuts[1:], None], strict=True)]
+    return parts
+
+
+def size_on_disk(span: Span) -> int:
+    """Bytes; compressed ones of a compressed file."""
+    end = size_of([Path(span.file)]) if span.end is None else span.end
+    return end - span.start
+
+
+def lines(
+    span: Span, advance: Advance = lambda *_: None, digest: "xxhash.xxh3_128 | None" = None
+) -> Iterator[Line]:
+    """The lines of a span that are not blank.
+
+    Args:
+        advance: told now and then how many bytes and lines more have been read, uncompressed.
+        digest: updated with everything that is read.
 
     Raises:
         UserError: when a file cannot be read, or when a compressed file is damaged.
     """
-    with progress(title, size_of(files) or None, "B") as bar:
-        before = 0
-        for path in files:
-            with reading(path), _raw(path) as raw:
-                for line in _lines_of(path, raw):
-                    yield line
-                    at = raw.tell() if raw.seekable() else line.offset + len(line.data)
-                    bar.update(before + at - bar.n)
-            before = int(bar.n)
-
-
-def _lines_of(path: Path, raw: io.BufferedReader) -> Iterator[Line]:
-    offset = 0
-    try:
-        for number, data in enumerate(_decompressed(path, raw), start=1):
-            text = data.removeprefix(BOM).rstrip(b"\r\n")
-            if text.strip():
-                yield Line(name_of(path), number, offset, text)
-            offset += len(data)
-    except (gzip.BadGzipFile, EOFError, zlib.error, zstandard.ZstdError) as error:
-        raise UserError(
-            f"{path} is damaged after byte {offset} of its content: {error}.",
-            "Copy or compress it again; no output was changed.",
-        ) from None
-
-
-@contextmanager
-def _raw(path: Path) -> Iterator[io.BufferedReader]:
-    if path == STDIN:
-        yield cast(io.BufferedReader, sys.stdin.buffer)
-        return
-    with path.open("rb") as raw:
-        yield raw
+    path = Path(span.file)
+    number = 0
+    with reading(path), opened(path) as content:
+        offset = span.start
+        if offset:
+            content.seek(offset - 1)
+            offset += len(content.readline()) - 1
+        while (span.end is None or offset < span.end) and (batch := content.readlines(BATCH)):
+            before, first = offset, number
+            for data in batch:
+                if span.end is not None and offset >= span.end:
+                    break
+                number += 1
+                if digest is not None:
+                    digest.update(data)
+                text = data.rstrip(b"\r\n")
+                start = offset
+                if text.startswith(BOM):
+                    start, text = offset + len(BOM), text.removeprefix(BOM)
+                if text and not text.isspace():
+                    yield Line(number, offset, start, text, data.endswith(b"\n"))
+                offset += len(data)
+            advance(offset - before, number - first)
 
 
 @contextmanager
@@ -160,76 +195,3 @@ def reading(path: Path) -> Iterator[None]:
             f"Cannot read {path}: {error.strerror or error}.",
             "Make it readable, or leave it out of --input.",
         ) from None
-
-
-def _decompressed(path: Path, raw: io.BufferedReader) -> Iterable[bytes]:
-    start = raw.peek(4)
-    if path.suffix == ".gz" or start.startswith(GZIP):
-        return gzip.open(raw)
-    if path.suffix == ".zst" or start.startswith(ZSTD):
-        return io.BufferedReader(_Zstd(raw))
-    return raw
-
-
-class _Zstd(io.RawIOBase):
-    """Decompressed zstd, frame after frame.
-
-    zstandard's own reader takes a file that was cut for a whole one.
-    """
-
-    def __init__(self, raw: io.BufferedReader) -> None:
-        self._raw = raw
-        self._decompressor = zstandard.ZstdDecompressor()
-        self._frame = self._decompressor.decompressobj()
-        self._packed = b""
-        self._text = b""
-        self._whole = True
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: Any) -> int:
-        while not self._text and self._fill():
-            pass
-        size = min(len(buffer), len(self._text))
-        buffer[:size], self._text = self._text[:size], self._text[size:]
-        return size
-
-    def _fill(self) -> bool:
-        """Decompress a little more; False at the end."""
-        packed = self._packed or self._raw.read(2**14)
-        if not packed:
-            if not self._whole:
-                raise EOFError("it ends in the middle of a zstd frame")
-            return False
-        if self._whole:
-            self._frame = self._decompressor.decompressobj()
-        self._text = self._frame.decompress(packed)
-        self._packed, self._whole = self._frame.unused_data, self._frame.eof
-        return True
-
-
-def parse(data: bytes) -> Json:
-    """One line as an object. NaN and Infinity, which Python writes, are read as such.
-
-    Raises:
-        Unreadable: when it is none.
-    """
-    try:
-        record: Any = msgspec.json.decode(data)
-    except UnicodeDecodeError:
-        raise Unreadable("the line is not UTF-8") from None
-    except RecursionError:
-        raise Unreadable("the line is nested too deeply") from None
-    except msgspec.DecodeError as error:
-        record = _parse_leniently(data, str(error))
-    if not isinstance(record, dict):
-        raise Unreadable(f"the line is a JSON {type(record).__name__}, not an object")
-    return record
-
-
-def _parse_leniently(data: bytes, problem: str) -> Any:
-    try:
-        return json.loads(data)
-    except (ValueError, RecursionError):
-        raise Unreadable(f"the line is not JSON: {problem}") from None

@@ -6,42 +6,90 @@ import msgspec
 
 Role = Literal["system", "user", "assistant", "tool"]
 Json = dict[str, Any]
+NULL = msgspec.Raw(b"null")
+ABSENT = msgspec.Raw(b"")
 
 
-class ToolCall(msgspec.Struct, omit_defaults=True):
-    """One call that the model made."""
+class Function(msgspec.Struct):
+    """What a call names."""
 
     name: str
     arguments: Json
+
+
+class ToolCall(msgspec.Struct, tag_field="type", tag="function", omit_defaults=True):
+    """One call that the model made. Encoded as in an OpenAI chat message, arguments as object."""
+
+    function: Function
     id: str | None = None
 
 
-class Message(msgspec.Struct, omit_defaults=True):
-    """One chat message."""
+class Message(msgspec.Struct, omit_defaults=True, rename={"reasoning": "reasoning_content"}):
+    """One message. Encoded, it is the chat message that Hugging Face chat templates want.
+
+    Texts are kept as JSON text: most of a rollout is passed through, and reading it would cost
+    more than everything else. `text` and `thought` read them.
+    """
 
     role: Role
-    content: str | None = None
-    """Absent on an assistant turn that only calls tools."""
-    reasoning: str | None = None
-    """What the model thought before it wrote the content."""
+    content: msgspec.Raw
+    """JSON text of a string, which is empty on an assistant turn that only calls tools. Of a list
+    of text and image_url parts where images are kept as references."""
+    reasoning: msgspec.Raw = ABSENT
+    """JSON text of what the model thought before it wrote the content."""
     tool_calls: list[ToolCall] = []
     """Parallel calls are one message."""
     tool_call_id: str | None = None
     """On tool messages: the call that this answers."""
 
+    @property
+    def text(self) -> str:
+        """The content, without images."""
+        content = msgspec.json.decode(self.content)
+        if isinstance(content, str):
+            return content
+        return "".join(part.get("text", "") for part in content)
 
-class Rollout(msgspec.Struct, omit_defaults=True):
-    """A prompt, what the model did, and what it was worth. What is not known stays absent."""
+    @property
+    def thought(self) -> str:
+        """The reasoning, empty when there is none."""
+        return msgspec.json.decode(self.reasoning, type=str) if self.reasoning else ""
 
-    prompt: list[Message]
-    """What the model saw before it first wrote."""
-    completion: list[Message]
-    """From the model's first turn on; between its turns stand tool results and user turns."""
+
+def message(role: Role, text: str, thought: str = "", **others: Any) -> Message:
+    """A message out of plain text."""
+    reasoning = raw(thought) if thought else ABSENT
+    return Message(role, raw(text), reasoning, **others)
+
+
+def raw(value: Any) -> msgspec.Raw:
+    """A value as JSON text."""
+    return msgspec.Raw(_encode(value))
+
+
+def same_text(value: Any) -> bytes:
+    """JSON text by which values are compared: writers differ in what they escape."""
+    text = _encode(value)
+    return _encode(_decode(text)) if b"\\u" in text or b"\\/" in text else text
+
+
+_encode = msgspec.json.Encoder().encode
+_decode = msgspec.json.Decoder().decode
+
+
+class Tokens(msgspec.Struct):
+    """What the model read and wrote in one turn, as token ids of its server."""
+
+    prompt: list[int]
+    generated: list[int]
+    logprobs: list[float]
+    """Natural logarithms, one for each generated token."""
+
+
+class Head(msgspec.Struct, omit_defaults=True):
+    """What is known of a rollout before its conversation is read."""
+
     reward: float
-    task: str
-    """What the rollout attempts; rollouts of one task can be compared."""
-    tools: list[Json] | None = None
-    """Tool schemas in chat format. Absent when the record has none, even where tools were used."""
     agent: str | None = None
     truncated: bool = False
     """The model ran into its token limit."""
@@ -49,32 +97,25 @@ class Rollout(msgspec.Struct, omit_defaults=True):
     """The environment says that this must not be trained on."""
     failed: bool = False
     """The environment or the model's server reported an error."""
-    ground_truth: Any = None
-    metadata: Json = {}
-    """Everything else that stands on the record beside prompt, response and reward."""
 
 
-def chat(message: Message) -> Json:
-    """An OpenAI chat message as Hugging Face chat templates want it: arguments are objects."""
-    row: Json = {"role": message.role, "content": message.content or ""}
-    if message.reasoning:
-        row["reasoning_content"] = message.reasoning
-    if message.tool_calls:
-        row["tool_calls"] = [_chat_call(call) for call in message.tool_calls]
-    if message.tool_call_id is not None:
-        row["tool_call_id"] = message.tool_call_id
-    return row
+class Rollout(Head, omit_defaults=True, kw_only=True):
+    """A prompt, what the model did, and what it was worth. What is not known stays absent."""
 
-
-def prompt_completion(rollout: Rollout) -> Json:
-    """A row with prompt and completion apart, so that nothing in the prompt is trained on."""
-    return {
-        "prompt": [chat(message) for message in rollout.prompt],
-        "completion": [chat(message) for message in rollout.completion],
-        "tools": rollout.tools,
-    }
-
-
-def _chat_call(call: ToolCall) -> Json:
-    row: Json = {"type": "function", "function": {"name": call.name, "arguments": call.arguments}}
-    return row if call.id is None else {"id": call.id, **row}
+    prompt: list[Message]
+    """What the model saw before it first wrote."""
+    completion: list[Message]
+    """From the model's first turn on; between its turns stand tool results and user turns."""
+    task: str
+    """What the rollout attempts; rollouts of one task can be compared."""
+    tools: msgspec.Raw = NULL
+    """JSON text of the tool schemas in chat format, passed through; null when the record has none,
+    even where tools were used."""
+    ground_truth: msgspec.Raw = NULL
+    """JSON text of what the environment's verifier compares with."""
+    metadata: dict[str, msgspec.Raw] = {}
+    """Everything else on the record beside prompt, response and reward, each value as JSON text."""
+    turn_rewards: list[float] | None = None
+    """One for each message of the model in the completion, where the environment gave them."""
+    turn_tokens: list[Tokens] | None = None
+    """One for each message of the model in the completion; absent unless all are whole."""

@@ -1,7 +1,10 @@
 """Files that appear only when they are whole."""
 
+import errno
+import glob
 import os
 import secrets
+import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
@@ -11,11 +14,9 @@ from typing import Any, BinaryIO
 import msgspec
 
 from .errors import UserError
-from .read import Line
 
-MOST_REASONS = 50
-"""In the table of reasons; a reason may quote the rollout, and so differ from line to line."""
-LONGEST_REASON = 300
+BUFFER = 2**20
+"""Bytes written at once: larger writes cost less of the processor."""
 
 
 class Output:
@@ -37,7 +38,7 @@ class Output:
             self._target.parent.mkdir(parents=True, exist_ok=True)
             token = secrets.token_hex(4)
             self._partial = self._target.with_name(f".{self._target.name}.{token}.part")
-            self._file: BinaryIO = self._partial.open("xb")
+            self._file: BinaryIO = self._partial.open("xb", buffering=BUFFER)
         return self
 
     def write(self, row: Any) -> None:
@@ -46,6 +47,21 @@ class Output:
             self._file.write(row if isinstance(row, bytes) else self._encoder.encode(row))
             self._file.write(b"\n")
         self.rows += 1
+
+    def take(self, path: Path, rows: int) -> None:
+        """Append a file of rows, and remove it; the first one costs no copy."""
+        with explained(self.path):
+            if self.rows == 0:
+                self._file.close()
+                # Renaming over a file makes some file systems write everything out at once.
+                self._partial.unlink()
+                path.rename(self._partial)
+                self._file = self._partial.open("r+b", buffering=BUFFER)
+                self._file.seek(0, os.SEEK_END)
+            else:
+                _append(path, self._file)
+                path.unlink()
+        self.rows += rows
 
     def finish(self) -> None:
         """Bring everything to the disk, so that only the new name can still fail."""
@@ -73,57 +89,55 @@ class Output:
             self._partial.unlink(missing_ok=True)
 
 
+def _append(path: Path, file: BinaryIO) -> None:
+    """Copy inside the kernel where it can, which is several times cheaper."""
+    file.flush()
+    with path.open("rb") as source:
+        try:
+            while os.copy_file_range(source.fileno(), file.fileno(), 2**30):
+                pass
+        except (AttributeError, OSError) as reason:
+            if getattr(reason, "errno", None) == errno.ENOSPC:
+                raise
+            shutil.copyfileobj(source, file, BUFFER)
+    file.seek(0, os.SEEK_END)
+
+
 @contextmanager
-def together(paths: Sequence[Path]) -> Iterator[list[Output]]:
+def together(outputs: Sequence[Output]) -> Iterator[None]:
     """Files of one run: none gets its name before all are on the disk, the last one last."""
     with ExitStack() as stack:
-        outputs = [stack.enter_context(Output(path)) for path in reversed(paths)][::-1]
-        yield outputs
+        for output in reversed(outputs):
+            stack.enter_context(output)
+        yield
         for output in outputs:
             output.finish()
 
 
-class Rejected:
-    """`rejected.jsonl`: what was set aside, with file, line, byte offset and reason.
+def shard_names(path: Path, count: int) -> list[Path]:
+    """training_data-00001-of-00003.jsonl and so on; one file keeps its name."""
+    if count == 1:
+        return [path]
+    return [path.with_stem(f"{path.stem}-{n:05}-of-{count:05}") for n in range(1, count + 1)]
 
-    The file is written when there is something to say, also when the run fails because of it.
-    """
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self.reasons: dict[str, int] = {}
-        """How many lines for each reason, without its details."""
-        self._output: Output | None = None
+def files_of(path: Path) -> list[Path]:
+    """The files of an output: itself, or the shards that stand in its place; none if neither."""
+    return [path] if path.is_file() else shards_of(path)
 
-    def __enter__(self) -> "Rejected":
-        return self
 
-    def add(self, line: Line, reason: str) -> None:
-        reason = "".join(c if c.isprintable() else "?" for c in reason[:LONGEST_REASON])
-        general = reason.split(":", maxsplit=1)[0]
-        if general not in self.reasons and len(self.reasons) >= MOST_REASONS:
-            general = f"other reasons, see {self.path.name}"
-        self.reasons[general] = self.reasons.get(general, 0) + 1
-        if self._output is None:
-            self._output = Output(self.path).__enter__()
-        self._output.write(
-            {"file": line.file, "line": line.number, "offset": line.offset, "reason": reason}
-        )
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        if self._output is not None:
-            failed = None if isinstance(error, UserError) else kind
-            self._output.__exit__(failed, error, trace)
+def shards_of(path: Path) -> list[Path]:
+    """The shards of an output that are there, in order."""
+    pattern = f"{glob.escape(path.stem)}-[0-9]*-of-[0-9]*{glob.escape(path.suffix)}"
+    return sorted(path.parent.glob(pattern))
 
 
 def beside(output: Path, ending: str) -> Path:
     """A file that belongs to an output: training_data.jsonl, training_data.eval.jsonl."""
-    return output.with_name(output.name.removesuffix(".jsonl") + ending)
+    name = output.name
+    for suffix in (".jsonl", ".parquet"):
+        name = name.removesuffix(suffix)
+    return output.with_name(name + ending)
 
 
 @contextmanager

@@ -1,12 +1,14 @@
 """What can go wrong, with what to do about it.
 
 UserError       the user can mend it; printed without a traceback
-Unusable        one rollout is set aside
-  Unreadable    its line is no JSON object
+Unusable        one line is left out, with the reason
+  Damaged       it is no rollout: not JSON, of another form, without a reward
+  SetAside      it is one, but training on it as it stands would teach something false
 """
 
 import sys
 from collections.abc import Callable
+from functools import partial
 
 
 class UserError(Exception):
@@ -14,15 +16,25 @@ class UserError(Exception):
 
     def __init__(self, problem: str, remedy: str, *, exit_code: int = 2) -> None:
         super().__init__(f"{problem}\n{remedy}")
+        self.problem = problem
+        self.remedy = remedy
         self.exit_code = exit_code
+
+    def __reduce__(self) -> tuple[object, ...]:
+        """As other processes send it here."""
+        return partial(UserError, exit_code=self.exit_code), (self.problem, self.remedy)
 
 
 class Unusable(Exception):
-    """One rollout that cannot be trained on; the message is the reason in `rejected.jsonl`."""
+    """One line that cannot be trained on; the message is the reason in `rejected.jsonl`."""
 
 
-class Unreadable(Unusable):
-    """A line that is no JSON object. Many of them mean that the file is not what it should be."""
+class Damaged(Unusable):
+    """A line that is no rollout. Many of them mean that the file is not what it should be."""
+
+
+class SetAside(Unusable):
+    """A rollout that does not say what the model saw, or not in text. An option may keep it."""
 
 
 def run(main: Callable[[], None]) -> None:

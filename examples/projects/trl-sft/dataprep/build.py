@@ -1,10 +1,12 @@
-"""Training rows of each dataset kind, out of the rollouts of one task."""
+"""What the rows of each dataset kind are made of."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
+from typing import Any
 
 import msgspec
 
-from .rollout import Json, Message, Rollout
+from .filter import turns
+from .rollout import Message, Rollout, Tokens
 
 
 class Pair(msgspec.Struct):
@@ -13,47 +15,80 @@ class Pair(msgspec.Struct):
     prompt: list[Message]
     chosen: list[Message]
     rejected: list[Message]
-    tools: list[Json] | None
-    margin: float
-    """Difference of the two rewards, above zero."""
+    tools: msgspec.Raw
+    chosen_reward: float
+    rejected_reward: float
+    task: str
 
 
-def preference(rollouts: Sequence[Rollout], min_margin: float) -> Iterator[Pair]:
-    """The best against the worst rollout of each prompt, if their rewards are `min_margin` apart.
+class Judged(msgspec.Struct):
+    """A rollout that is called good or bad on its own."""
 
-    Ties make no pair.
+    rollout: Rollout
+    good: bool
 
-    The pair is the first turn at which the two differ, after everything that they share. A loss
-    over whole completions would fall on tool results and user turns too, which the model did not
-    write. For completions of one message both are the same.
+
+class Trajectory(msgspec.Struct):
+    """A rollout step by step; all lists have one element for each message of the model."""
+
+    task: str
+    states: list[list[Message]]
+    """What the model saw."""
+    actions: list[Message]
+    """What it wrote."""
+    rewards: list[float]
+    """What the step earned: the whole reward at the last, unless the environment gave more."""
+    tools: msgspec.Raw
+    tokens: list[Tokens] | None
+    metadata: dict[str, msgspec.Raw]
+
+
+def pair(better: Rollout, worse: Rollout, *, whole: bool = False) -> Pair | None:
+    """Two rollouts of one prompt, or None where they do not differ in what the model wrote.
+
+    Unless whole completions are asked for, the pair is the first turn at which the two differ,
+    after everything that they share: a loss over whole completions would fall on tool results and
+    user turns too, which the model did not write. For completions of one message both are the same.
     """
-    by_prompt: dict[bytes, list[Rollout]] = {}
-    for rollout in rollouts:
-        key = msgspec.json.encode([rollout.prompt, rollout.tools])
-        by_prompt.setdefault(key, []).append(rollout)
-    for same in by_prompt.values():
-        best = max(same, key=lambda rollout: rollout.reward)
-        worst = min(same, key=lambda rollout: rollout.reward)
-        # Rounded, so that 0.7 and 0.2 are 0.5 apart.
-        margin = round(best.reward - worst.reward, 9)
-        shared = _shared(best.completion, worst.completion)
-        turns = best.completion[shared : shared + 1], worst.completion[shared : shared + 1]
-        if margin > 0 and margin >= min_margin and _both_written(*turns):
-            prompt = [*best.prompt, *best.completion[:shared]]
-            yield Pair(prompt, *turns, tools=best.tools, margin=margin)
+    shared = _shared(better.completion, worse.completion)
+    turn = better.completion[shared : shared + 1], worse.completion[shared : shared + 1]
+    if not all(side and side[0].role == "assistant" for side in turn):
+        return None
+    start = 0 if whole else shared
+    end = None if whole else shared + 1
+    return Pair(
+        prompt=[*better.prompt, *better.completion[:start]],
+        chosen=better.completion[start:end],
+        rejected=worse.completion[start:end],
+        tools=better.tools,
+        chosen_reward=better.reward,
+        rejected_reward=worse.reward,
+        task=better.task,
+    )
+
+
+def trajectory(rollout: Rollout) -> Trajectory:
+    """The steps of a rollout."""
+    places = [at for at, message in enumerate(rollout.completion) if message.role == "assistant"]
+    rewards = [0.0] * (turns(rollout) - 1) + [rollout.reward]
+    return Trajectory(
+        task=rollout.task,
+        states=[[*rollout.prompt, *rollout.completion[:at]] for at in places],
+        actions=[rollout.completion[at] for at in places],
+        rewards=rollout.turn_rewards or rewards,
+        tools=rollout.tools,
+        tokens=rollout.turn_tokens,
+        metadata=rollout.metadata,
+    )
 
 
 def _shared(one: Sequence[Message], other: Sequence[Message]) -> int:
     """How many messages are the same from the start; ids of calls do not matter."""
-    pairs = zip(map(_without_ids, one), map(_without_ids, other), strict=False)
+    pairs = zip(map(_said, one), map(_said, other), strict=False)
     return next((at for at, (a, b) in enumerate(pairs) if a != b), min(len(one), len(other)))
 
 
-def _without_ids(message: Message) -> Message:
-    calls = [msgspec.structs.replace(call, id=None) for call in message.tool_calls]
-    return msgspec.structs.replace(message, tool_calls=calls, tool_call_id=None)
-
-
-def _both_written(chosen: Sequence[Message], rejected: Sequence[Message]) -> bool:
-    """False where they part at a tool result, or where one is the beginning of the other."""
-    return all(turn and turn[0].role == "assistant" for turn in (chosen, rejected))
+def _said(message: Message) -> tuple[Any, ...]:
+    """What is compared: texts, however they were escaped, and calls without their ids."""
+    calls = [(call.function.name, call.function.arguments) for call in message.tool_calls]
+    return message.role, msgspec.json.decode(message.content), message.thought, calls

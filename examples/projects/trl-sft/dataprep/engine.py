@@ -1,0 +1,125 @@
+"""The same functions over many parts of the input: in this process, in several, or on Ray."""
+
+import logging
+import os
+import pickle
+import signal
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from functools import partial
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any, Literal, Protocol, TypeVar
+
+from .errors import UserError
+
+Part = TypeVar("Part")
+Result = TypeVar("Result")
+EngineName = Literal["local", "ray"]
+
+
+class Engine(Protocol):
+    """Applies a function to parts; the results come in the order of the parts."""
+
+    alone: bool
+    """Whether everything happens in this process."""
+
+    def map(
+        self, function: Callable[[Part], Result], parts: Sequence[Part]
+    ) -> Iterable[Result]: ...
+
+
+def start(name: EngineName, workers: int) -> AbstractContextManager[Engine]:
+    """An engine, to be used in a `with` block.
+
+    Args:
+        workers: processes on this machine; Ray takes what its cluster has.
+    """
+    if name == "ray":
+        return nullcontext(_Ray())
+    return nullcontext(_Alone()) if workers == 1 else _processes(workers)
+
+
+def processors() -> int:
+    """Processors that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+class _Alone:
+    alone = True
+
+    def map(self, function: Callable[[Part], Result], parts: Sequence[Part]) -> Iterator[Result]:
+        return map(function, parts)
+
+
+class _Processes:
+    alone = False
+
+    def __init__(self, pool: Any) -> None:
+        self._pool = pool
+
+    def map(self, function: Callable[[Part], Result], parts: Sequence[Part]) -> Iterator[Result]:
+        return self._pool.imap(function, parts)  # type: ignore[no-any-return]
+
+
+@contextmanager
+def _processes(workers: int) -> Iterator[Engine]:
+    """Fresh processes: a copy of this one would start with its memory.
+
+    Ctrl-C goes to this one, which ends the others: they inherit that it is ignored.
+    """
+    handler = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        pool = get_context("spawn").Pool(workers)
+    finally:
+        signal.signal(signal.SIGINT, handler)
+    with pool:
+        yield _Processes(pool)
+
+
+class _Ray:
+    """Ray Data: each part is one row of a dataset, each call one task of the cluster.
+
+    What tasks write has to be where this process finds it: on a cluster, inputs and outputs belong
+    on a file system that all nodes share.
+    """
+
+    alone = False
+
+    def __init__(self) -> None:
+        try:
+            import ray
+        except ImportError:
+            raise UserError(
+                "--engine ray needs Ray, which is not installed.",
+                "pip install 'ray[data]', or leave out --engine.",
+            ) from None
+        if not ray.is_initialized():
+            ray.init(log_to_driver=False, logging_level=logging.WARNING)
+        logging.disable(logging.WARNING)  # Ray Data tells each step otherwise.
+        settings = ray.data.DataContext.get_current()
+        settings.enable_progress_bars = False
+        settings.execution_options.preserve_order = True
+
+    def map(self, function: Callable[[Part], Result], parts: Sequence[Part]) -> Iterator[Result]:
+        import ray
+
+        rows = [{"part": pickle.dumps(part)} for part in parts]
+        dataset = ray.data.from_items(rows, override_num_blocks=max(1, len(rows)))
+        for row in dataset.map(partial(_apply, function, str(Path.cwd()))).iter_rows():
+            result, error = pickle.loads(row["result"])
+            if error is not None:
+                raise error
+            yield result
+
+
+def _apply(function: Callable[[Any], Any], folder: str, row: dict[str, bytes]) -> dict[str, bytes]:
+    """One task, in the folder that relative paths are meant from. Errors that a person can mend
+    come back as they are; Ray would wrap them."""
+    result, failed = None, None
+    try:
+        os.chdir(folder)
+        result = function(pickle.loads(row["part"]))
+    except (UserError, OSError) as error:
+        failed = error
+    return {"result": pickle.dumps((result, failed))}

@@ -1,0 +1,139 @@
+"""What rollouts hold and what they can train, before there is a project.
+
+They are read by the data preparation that projects are rendered with, so what is said here is what
+a project will do.
+"""
+
+import importlib
+import shlex
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from scaffolder import frameworks, templates
+from scaffolder.errors import UnreadableRollouts
+from scaffolder.vocabulary import ALGORITHMS
+
+FIRST_CHOICE = "trl"
+"""The framework that most people start with."""
+GLANCE = 32 * 2**20
+"""Bytes of each file that a glance reads."""
+DPO_SHARE = 0.2
+"""Share of tasks with different rewards from which preferences are worth recommending."""
+PREFERENCE = ("dpo", "rm")
+ONLINE = ("grpo", "rloo", "ppo", "reinforce_pp", "dapo", "gspo")
+
+
+@dataclass(frozen=True)
+class Use:
+    """What an algorithm would find in the rollouts."""
+
+    algorithm: str
+    feasible: bool
+    reason: str
+    frameworks: tuple[str, ...]
+    """That can be rendered with it; none when no framework here offers it."""
+
+
+@dataclass(frozen=True)
+class Inspection:
+    """What was found."""
+
+    path: str
+    summary: Mapping[str, Any]
+    """See `dataprep/survey/summary.py`."""
+    findings: tuple[tuple[str, str], ...]
+    """Weight (good, note, warning) and sentence."""
+    uses: tuple[Use, ...]
+    recommended: str | None
+    """The algorithm that fits best, of those that can be rendered."""
+
+    @property
+    def command(self) -> str | None:
+        """The command that makes a project of it."""
+        if self.recommended is None:
+            return None
+        offered = next(use.frameworks for use in self.uses if use.algorithm == self.recommended)
+        name = FIRST_CHOICE if FIRST_CHOICE in offered else offered[0]
+        choices = f"--framework {name} --algorithm {self.recommended}"
+        return f"rl-scaffolder new {choices} --rollouts {shlex.quote(self.path)}"
+
+    def as_json(self) -> dict[str, Any]:
+        """For scripts; without the samples, which are for reading."""
+        summary = {name: value for name, value in self.summary.items() if name != "samples"}
+        return {
+            "path": self.path,
+            "summary": summary,
+            "findings": [{"weight": weight, "text": text} for weight, text in self.findings],
+            "algorithms": [asdict(use) for use in self.uses],
+            "recommended": self.recommended,
+            "command": self.command,
+        }
+
+
+def inspect(path: str, *, glance: bool = False) -> Inspection:
+    """Read rollouts, or the beginning of each file for a glance.
+
+    Raises:
+        UnreadableRollouts: with the reason.
+    """
+    look, survey, errors = (_dataprep(name) for name in ("look", "survey", "errors"))
+    try:
+        found = look.survey_rollouts([path], limit=GLANCE if glance else None)
+    except errors.UserError as error:
+        raise UnreadableRollouts(error.problem, error.remedy) from None
+    import msgspec
+
+    summary = found.summary()
+    plain = msgspec.to_builtins(summary)
+    uses = tuple(_uses(plain))
+    sentences = tuple((each.weight, each.text) for each in survey.findings(summary))
+    return Inspection(path, plain, sentences, uses, _recommended(plain, uses))
+
+
+def _dataprep(name: str) -> Any:
+    """A module of the template's data preparation, which stands outside of this package."""
+    folder = str(templates.root() / "{{base}}")
+    if folder not in sys.path:
+        sys.path.insert(0, folder)
+    return importlib.import_module(f"dataprep.{name}")
+
+
+def _uses(summary: Mapping[str, Any]) -> Sequence[Use]:
+    offered = frameworks.discover()
+    return [
+        Use(
+            algorithm,
+            *_judged(algorithm, summary),
+            tuple(name for name, each in offered.items() if algorithm in each.algorithms),
+        )
+        for algorithm in ALGORITHMS
+    ]
+
+
+def _judged(algorithm: str, summary: Mapping[str, Any]) -> tuple[bool, str]:
+    """Whether an algorithm can use the rollouts, and why."""
+    tasks, rollouts, solved = summary["tasks"], summary["rollouts"], summary["solved"]
+    about = "" if tasks["share"] == 1 else "about "
+    if algorithm in PREFERENCE:
+        differing = tasks["differing"]
+        words = f"{differing:,} of {about}{tasks['count']:,} tasks have two or more different"
+        return differing > 0, f"{words} rewards"
+    if algorithm == "kto":
+        good, bad = solved, rollouts - solved
+        return good > 0 and bad > 0, f"{good:,} good and {bad:,} bad rollouts"
+    if algorithm in ONLINE:
+        truth = summary["marks"]["ground_truth"]
+        words = f"{about}{tasks['count']:,} tasks, {tasks['sometimes']:,} of them sometimes solved"
+        return tasks["count"] > 0, f"{words}; {truth:,} of {rollouts:,} rollouts say what is right"
+    return solved > 0, f"{solved:,} of {rollouts:,} rollouts solved their task"
+
+
+def _recommended(summary: Mapping[str, Any], uses: Sequence[Use]) -> str | None:
+    """Preferences where enough tasks have them, else what imitates the solved ones."""
+    possible = [use.algorithm for use in uses if use.feasible and use.frameworks]
+    tasks = summary["tasks"]
+    if "dpo" in possible and tasks["differing"] >= DPO_SHARE * tasks["count"]:
+        return "dpo"
+    return "sft" if "sft" in possible else next(iter(possible), None)
