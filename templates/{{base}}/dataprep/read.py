@@ -42,7 +42,7 @@ class Span(msgspec.Struct, frozen=True):
 
 
 class Line(msgspec.Struct, frozen=True, gc=False):
-    """One line of a span, without its line break and byte order mark."""
+    """One line of a span, without a byte order mark."""
 
     number: int
     """From 1, in the span."""
@@ -51,6 +51,7 @@ class Line(msgspec.Struct, frozen=True, gc=False):
     start: int
     """Byte at which its data begins: after a byte order mark."""
     data: bytes
+    """With one line break at its end, also where the file has another, or none."""
     ended: bool
     """False for the last line of a file whose writer was stopped."""
 
@@ -171,12 +172,13 @@ def lines(
                 number += 1
                 if digest is not None:
                     digest.update(data)
-                text = data.rstrip(b"\r\n")
-                start = offset
-                if text.startswith(BOM):
-                    start, text = offset + len(BOM), text.removeprefix(BOM)
-                if text and not text.isspace():
-                    yield Line(number, offset, start, text, data.endswith(b"\n"))
+                if data.startswith(b"{") and data.endswith(b"}\n"):
+                    yield Line(number, offset, offset, data, ended=True)
+                else:
+                    text = data.rstrip(b"\r\n").removeprefix(BOM)
+                    start = offset + len(data.rstrip(b"\r\n")) - len(text)
+                    if text and not text.isspace():
+                        yield Line(number, offset, start, text + b"\n", data.endswith(b"\n"))
                 offset += len(data)
             advance(offset - before, number - first)
 

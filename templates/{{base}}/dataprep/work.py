@@ -7,15 +7,19 @@
 
 import fcntl
 import os
+import secrets
 import shutil
-from collections.abc import Iterator
+import sys
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import msgspec
+import xxhash
 
 from .errors import UserError
+from .read import Span, is_stream
 from .write import explained
 
 DONE = "done.json"
@@ -90,3 +94,30 @@ def whole(folder: Path) -> Iterator[Path]:
         if not (folder / DONE).is_file():
             raise
         shutil.rmtree(partial, ignore_errors=True)
+
+
+def plan_of(files: Sequence[Path], parts: Sequence[Span], chosen: Mapping[str, Any]) -> Any:
+    """What is read and how, by which a run knows the work of an earlier one as its own."""
+    return {
+        "files": [_identity(path) for path in files],
+        "spans": parts,
+        "chosen": chosen,
+        "code": _code(),
+    }
+
+
+def _identity(path: Path) -> list[Any]:
+    """What tells a file from a changed one; a stream is never the same again."""
+    if is_stream(path):
+        return [str(path), secrets.token_hex(8)]
+    state = path.stat()
+    return [str(path.resolve()), state.st_size, state.st_mtime_ns]
+
+
+def _code() -> str:
+    """The code that makes the rows: work done by other code is not continued."""
+    digest = xxhash.xxh3_64()
+    main = Path(sys.argv[0])
+    for path in [*sorted(Path(__file__).parent.rglob("*.py")), *([main] if main.is_file() else [])]:
+        digest.update(path.read_bytes())
+    return digest.hexdigest()

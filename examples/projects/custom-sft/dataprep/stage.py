@@ -162,11 +162,12 @@ class _Span:
         else:
             file = self._file(rows_name(stream))
             file.write(body)
-            file.write(b"\n")
+            if not body.endswith(b"\n"):
+                file.write(b"\n")
         if self._entries is None:
             return
         order, number = hash_of(body), row_id(stream, self._number, row)
-        group = hash_of(same_text((rollout.prompt, rollout.tools))) if job.paired else 0
+        group = hash_of(same_text(rollout.prompt) + bytes(rollout.tools)) if job.paired else 0
         category = 0
         if job.tasks.balance is not None:
             category = hash_of(category_of(rollout, job.tasks.balance)) >> 32

@@ -1,7 +1,5 @@
 """One run from inputs to outputs: what is read, where the work lies, and how it ends."""
 
-import secrets
-import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from functools import partial
@@ -9,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-import xxhash
 
 from . import manifest
 from .deliver import deliver
@@ -20,9 +17,9 @@ from .index import partitions_for
 from .manifest import Counts
 from .parquet import Columns
 from .progress import progress
-from .read import Span, find, is_stream, name_of, size_of, size_on_disk, spans
+from .read import Advance, Span, find, is_stream, name_of, size_of, size_on_disk, spans
 from .stage import Job, Report, add, run_span
-from .work import PLAN, Work, working
+from .work import PLAN, Work, plan_of, working
 from .write import Output, beside, explained
 
 SMALLEST_SPAN = 32 * 2**20
@@ -63,16 +60,22 @@ class Run:
         self._outputs = outputs
         self._parts = parts
         self._reports: list[Report] = []
+        self._sources: dict[str, manifest.Source] = {}
 
     def read(self, title: str) -> Spans:
         """The first stage: every span, counted, with the lines that were left out noted."""
+        whole = {part.file for part in self._parts if part.is_file}
+        summed = [path for path in self._files if str(path) not in whole]
         numbered = list(enumerate(self._parts))
-        step = partial(run_span, job=self._job, folder=self.folder)
+        step = partial(_work, job=self._job, folder=self.folder)
         sizes = [size_on_disk(part) for part in self._parts]
         with progress(title, size_of(self._files) or None, "B") as bar:
             if self.engine.alone:
                 step = partial(step, advance=lambda more, _: bar.update(more))
-            for report in self.engine.map(step, numbered):
+            for report in self.engine.map(step, [*summed, *numbered]):
+                if isinstance(report, manifest.Source):
+                    self._sources[report.file] = report
+                    continue
                 self._reports.append(report)
                 if not self.engine.alone:
                     bar.update(report.bytes)
@@ -108,12 +111,14 @@ class Run:
                 f"The table says why each was left out. {remedy}",
                 exit_code=1,
             )
-        known = {
+        digests = {
             part.file: report.digest
             for part, report in zip(self._parts, self._reports, strict=True)
         }
-        given = [(path, known[str(path)]) for path in self._files]
-        sources = list(self.engine.map(_source, given))
+        sources = [
+            self._sources.get(name_of(path)) or manifest.source(path, digests[str(path)])
+            for path in self._files
+        ]
         text = manifest.encode(options.output, sources, self._chosen, counts)
         note = beside(options.output, ".manifest.json")
         # Rows move from the work folder into the outputs: from here on it cannot be continued.
@@ -185,8 +190,13 @@ class Run:
         )
 
 
-def _source(given: tuple[Path, str | None]) -> manifest.Source:
-    return manifest.source(*given)
+def _work(
+    part: Path | tuple[int, Span], job: Job, folder: Path, advance: Advance = lambda *_: None
+) -> manifest.Source | Report:
+    """The checksum of a file that no single span reads, or the work of a span."""
+    if isinstance(part, Path):
+        return manifest.source(part)
+    return run_span(part, job, folder, advance)
 
 
 @contextmanager
@@ -210,12 +220,7 @@ def running(
     parts = spans(files, min(LARGEST_SPAN, max(SMALLEST_SPAN, size)))
     job = job._replace(partitions=partitions_for(total))
     chosen = {**chosen, "max_bad_share": options.max_bad_share}
-    plan = {
-        "files": [_identity(path) for path in files],
-        "spans": parts,
-        "chosen": chosen,
-        "code": _code(),
-    }
+    plan = plan_of(files, parts, chosen)
     workers = min(workers, len(parts))
     with (
         working(options.output, plan) as work,
@@ -223,23 +228,6 @@ def running(
         explained(options.output),
     ):
         yield Run(options, job, chosen, files, outputs, parts, work, engine)
-
-
-def _identity(path: Path) -> list[Any]:
-    """What tells a file from a changed one; a stream is never the same again."""
-    if is_stream(path):
-        return [str(path), secrets.token_hex(8)]
-    state = path.stat()
-    return [str(path.resolve()), state.st_size, state.st_mtime_ns]
-
-
-def _code() -> str:
-    """The code that makes the rows: work done by other code is not continued."""
-    digest = xxhash.xxh3_64()
-    main = Path(sys.argv[0])
-    for path in [*sorted(Path(__file__).parent.rglob("*.py")), *([main] if main.is_file() else [])]:
-        digest.update(path.read_bytes())
-    return digest.hexdigest()
 
 
 def _refuse_overwriting(files: Sequence[Path], outputs: Sequence[Path]) -> None:
