@@ -30,7 +30,7 @@ def token_counter(model: str | None) -> Callable[[Rollout], int] | None:
         raise UserError(f"The tokenizer of {model} has no chat template.", REMEDY)
 
     def count(rollout: Rollout) -> int:
-        messages = msgspec.to_builtins([*rollout.prompt, *rollout.completion])
+        messages = msgspec.json.decode(msgspec.json.encode([*rollout.prompt, *rollout.completion]))
         tools = msgspec.json.decode(rollout.tools)
         encoded = tokenizer.apply_chat_template(messages, tools=tools, return_dict=True)
         return len(encoded["input_ids"])
