@@ -18,7 +18,7 @@ from scaffolder.vocabulary import ALGORITHMS
 FIRST_CHOICE = "trl"
 """The framework that most people start with."""
 GLANCE = 32 * 2**20
-"""Bytes of each file that a glance reads."""
+"""Bytes that a glance reads, in equal parts of all files."""
 DPO_SHARE = 0.2
 """Share of tasks with different rewards from which preferences are worth recommending."""
 PREFERENCE = ("dpo", "rm")

@@ -70,7 +70,7 @@ def ask(directory: str | None, given: Answers) -> tuple[str, Answers]:
 
 def _glance_at(path: str) -> str | None:
     """Say what the rollouts hold, if they are there; returns the algorithm that fits them."""
-    if not Path(path).exists():
+    if not (Path(path).is_file() or Path(path).is_dir()):
         return None
     try:
         found = rollouts.inspect(path, glance=True)

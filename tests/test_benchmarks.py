@@ -207,7 +207,6 @@ def question(pair: Json) -> str:
 
 
 def test_datasets_keeps_the_rows_of_the_json_script(tmp_path: Path) -> None:
-    pytest.importorskip("datasets")
     options = ["--bytes", "2MB", "--mess", "none"]
     source = generated(tmp_path / "rollouts.jsonl", *options)
     output = tmp_path / "datasets.jsonl"

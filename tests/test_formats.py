@@ -8,11 +8,13 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+import datasets
 import msgspec
 import pyarrow.parquet as pq
 import pytest
 
-from conftest import BASE, ROOT
+import real
+from conftest import BASE
 from dataprep import parquet
 from dataprep.build import Judged, Pair, Trajectory, trajectory
 from dataprep.errors import Unusable, UserError
@@ -28,7 +30,6 @@ FORMATS = {
     for path in (BASE / "dataprep" / "formats").glob("[!_]*.py")
 }
 OFFERED = [(name, kind) for name, module in FORMATS.items() for kind in module.ROWS]
-REAL = ROOT.parent / "shared" / "rollouts"
 
 TOOLS: list[Json] = [
     {"type": "function", "function": {"name": "look", "parameters": {"properties": {"at": {}}}}},
@@ -178,9 +179,8 @@ def test_what_is_not_documented_is_refused(kind: str, change: Json) -> None:
     assert not schema(kind).is_valid(row("custom", kind) | change)
 
 
-@pytest.mark.skipif(not REAL.is_dir(), reason="the real rollouts are not here")
 def test_real_rollouts_are_as_documented() -> None:
-    lines = [line for path in sorted(REAL.glob("*.jsonl")) for line in islice(path.open("rb"), 2)]
+    lines = [line for file in real.FILES for line in islice(file.open("rb"), 2)]
     checked = 0
     for line in lines:
         try:
@@ -345,7 +345,6 @@ def test_parquet_says_what_jsonl_says(name: str, kind: str, tmp_path: Path) -> N
 
 
 def test_datasets_decodes_the_columns(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    datasets = pytest.importorskip("datasets")
     path = tmp_path / "rows.parquet"
     with Parquet(path, FORMATS["trl"].COLUMNS["sft"]) as output:
         for one in (rollout(), rollout(tools=raw(None), completion=[message("assistant", "x")])):

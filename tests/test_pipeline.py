@@ -272,5 +272,5 @@ def test_prepare_reads_what_filter_wrote(tmp_path: Path) -> None:
     write(tmp_path / "in.jsonl", *LINES, b"cut")
     done = inside(FILTER, tmp_path, "--input in.jsonl --output kept.jsonl --max_bad_share 1")
     assert done.returncode == 0
-    found = counted(tmp_path, inside(PREPARE, tmp_path, "--input kept.jsonl"), PREPARE)
-    assert found and found["read"] == found["rollouts"] == len(LINES)
+    found = counts(tmp_path, inside(PREPARE, tmp_path, "--input kept.jsonl"))
+    assert found["read"] == found["rollouts"] == len(LINES)

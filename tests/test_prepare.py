@@ -24,7 +24,7 @@ from rollouts import (
     user,
     write,
 )
-from scripts import LINES, PREPARE, line
+from scripts import FILTER, LINES, PREPARE, call, line
 
 pytestmark = pytest.mark.usefixtures("config")
 
@@ -298,3 +298,25 @@ def test_whole_completions_make_pairs_for_reward_models(tmp_path: Path) -> None:
         (pair,) = prepared(tmp_path, rows, f"--eval_share 0 --kind preference {options}")[0]
         assert (len(pair["prompt"]), pair["chosen"][-1]["content"]) == (shared, "aa")
         assert len(pair["chosen"]) == len(pair["rejected"]) == 4 - shared
+
+
+def test_what_the_filter_left_out_is_still_noted_after_preparing(tmp_path: Path) -> None:
+    write(tmp_path / "in.jsonl", *(line(n) for n in range(5)), b"no json")
+    rules = "--input in.jsonl --output filtered.jsonl --max_bad_share 1"
+    assert call(FILTER, tmp_path, rules).returncode == 0
+    noted = (tmp_path / "rejected.jsonl").read_bytes()
+    assert b"not JSON" in noted
+    assert call(PREPARE, tmp_path, "--input filtered.jsonl --eval_share 0").returncode == 0
+    assert (tmp_path / "rejected.jsonl").read_bytes() == noted
+    write(tmp_path / "in.jsonl", *(line(n) for n in range(5)))
+    assert call(FILTER, tmp_path, rules).returncode == 0
+    assert not (tmp_path / "rejected.jsonl").exists(), "nothing was left out this time"
+
+
+def test_the_manifest_says_what_the_arguments_of_calls_are(tmp_path: Path) -> None:
+    """By it a run that was killed knows whether its rows can be continued."""
+    write(tmp_path / "in.jsonl", *(line(n) for n in range(5)))
+    for form in ("object", "text"):
+        assert call(PREPARE, tmp_path, f"--input in.jsonl --arguments {form}").returncode == 0
+        manifest = json.loads((tmp_path / "out.manifest.json").read_text("utf-8"))
+        assert manifest["options"]["recipe"]["arguments"] == form

@@ -10,6 +10,7 @@ Start with `pipeline.py`, which puts the steps in order. What each of them is:
     normalise.py      a record becomes a Rollout, or a reason why it cannot
       responses.py    NeMo Gym's records                        chats.py        plain chat records
       conversation.py items become messages                     content.py, reasoning.py
+    same.py           when prompts, messages and rollouts are the same
     filter.py         rules over one rollout, and their names
     choose.py         rules between the rollouts of a task, and pairs
     build.py          pairs, judged rollouts, trajectories      split.py        what is held out

@@ -1,12 +1,12 @@
 """What the rows of each dataset kind are made of."""
 
 from collections.abc import Sequence
-from typing import Any
 
 import msgspec
 
 from .filter import turns
 from .rollout import Message, Rollout, Tokens
+from .same import said
 
 
 class Pair(msgspec.Struct):
@@ -83,12 +83,7 @@ def trajectory(rollout: Rollout) -> Trajectory:
 
 
 def _shared(one: Sequence[Message], other: Sequence[Message]) -> int:
-    """How many messages are the same from the start; ids of calls do not matter."""
-    pairs = zip(map(_said, one), map(_said, other), strict=False)
-    return next((at for at, (a, b) in enumerate(pairs) if a != b), min(len(one), len(other)))
-
-
-def _said(message: Message) -> tuple[Any, ...]:
-    """What is compared: texts, however they were escaped, and calls without their ids."""
-    calls = [(call.function.name, call.function.arguments) for call in message.tool_calls]
-    return message.role, msgspec.json.decode(message.content), message.thought, calls
+    """How many messages say the same from the start."""
+    both = enumerate(zip(one, other, strict=False))
+    ends = (at for at, (a, b) in both if said([a]) != said([b]))
+    return next(ends, min(len(one), len(other)))

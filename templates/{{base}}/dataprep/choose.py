@@ -19,8 +19,10 @@ PROMPTS = 2
 class Picks:
     """Rows that stay, eight bytes each, and what happened to the others."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, balanced: bool = False) -> None:
         self.ids = array("Q")
+        self.balanced = balanced
+        """Whether orders and categories are kept, sixteen bytes more."""
         self.orders = array("Q")
         self.categories = array("Q")
         self.removed: Counter[str] = Counter()
@@ -30,8 +32,9 @@ class Picks:
 
     def add(self, entry: Entry) -> None:
         self.ids.append(entry.id)
-        self.orders.append(entry.order)
-        self.categories.append(entry.category)
+        if self.balanced:
+            self.orders.append(entry.order)
+            self.categories.append(entry.category)
 
     def cut(self, length: int) -> int:
         """Forget all after the first `length`; returns how many those were."""
@@ -70,7 +73,7 @@ def choose(entries: Iterable[Entry], rules: TaskRules, dropped: "array[int]") ->
         entries: sorted by task and order.
         dropped: sorted ids of rows that are out already.
     """
-    picks = Picks()
+    picks = Picks(balanced=rules.balance is not None)
     for task in by_task(entries):
         _choose_of_task(task, rules, dropped, picks)
     return picks

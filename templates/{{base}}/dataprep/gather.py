@@ -4,7 +4,6 @@ import os
 from array import array
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import lru_cache, partial
-from itertools import groupby
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -18,7 +17,6 @@ from .filter import TaskRules
 from .index import NO_ROW, Entry, in_order, place_of, read
 from .normalise import Shape, normalise
 from .read import Span
-from .record import demand_text
 from .rollout import Rollout
 from .stage import PLACE, Report, places_name, rows_name
 from .write import BUFFER
@@ -84,10 +82,14 @@ def everything(spans: Spans, stream: int) -> list[Part]:
 
 def picked(spans: Spans, picks: Picks, stream: int, engine: Engine) -> list[Part]:
     """The chosen rows of a stream, in the order of the input."""
+    by_span: dict[int, array[int]] = {}
+    for number in picks.ids:
+        of_stream, span, row = place_of(number)
+        if of_stream == stream:
+            by_span.setdefault(span, array("Q")).append(row)
     parts = []
-    ids = sorted(number for number in picks.ids if place_of(number)[0] == stream)
-    for span, numbers in groupby(ids, key=lambda number: place_of(number)[1]):
-        rows = array("Q", (place_of(number)[2] for number in numbers))
+    for span, unordered in sorted(by_span.items()):
+        rows = array("Q", sorted(unordered))
         whole = len(rows) == spans.reports[span].rows[stream]
         parts.append((spans.folders[span] / rows_name(stream), None if whole else rows, len(rows)))
     paths = engine.map(_copied, [(path, rows) for path, rows, _ in parts])
@@ -170,7 +172,6 @@ def _pair_row(
         if both is None:
             return b"", "pairs that part where the model did not write"
         row = _encode(pairing.row(both))
-        demand_text(row)
     except Unusable as reason:
         return b"", f"pairs: {reason}"
     except RecursionError:

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable
 from contextlib import ExitStack
 from pathlib import Path
 from struct import Struct
-from typing import Any, BinaryIO, NamedTuple
+from typing import BinaryIO, NamedTuple
 
 import msgspec
 import xxhash
@@ -12,13 +12,14 @@ import xxhash
 from .choose import PROMPTS
 from .errors import Damaged, SetAside, Unusable
 from .filter import Rules, TaskRules, head_rules, removed_by, rollout_rules
-from .index import NO_ROW, Entry, Index, hash_of, row_id
+from .index import NO_ROW, Entry, Index, row_id
 from .normalise import Shape, head_of, rollout_of
 from .read import Advance, Line, Span, lines
 from .record import demand_text, parse
-from .rollout import Head, Rollout, same_text
-from .tokens import token_counter
-from .work import DONE, whole
+from .rollout import Head, Rollout
+from .same import conversation, hash_of, normalised, same_text
+from .tokens import rollout_counter
+from .work import DONE, span_folder, whole
 from .write import BUFFER, explained
 
 MOST_REASONS = 50
@@ -71,7 +72,7 @@ def run_span(
 ) -> Report:
     """Do the work of one span, unless it is done, and leave it in its folder."""
     number, span = numbered
-    place = folder / f"span-{number:05}"
+    place = span_folder(folder, number)
     with explained(job.output):
         if (place / DONE).is_file():
             return msgspec.json.decode((place / DONE).read_bytes(), type=Report)
@@ -101,7 +102,7 @@ class _Span:
         self._span = span
         self._job = job
         self._head_rules = list(head_rules(job.rules))
-        self._rules = list(rollout_rules(job.rules, token_counter(job.tokenizer)))
+        self._rules = list(rollout_rules(job.rules, rollout_counter(job.tokenizer)))
         if job.tasks.windowed:
             self._rules = [*self._head_rules, *self._rules]
         self._files: dict[str, BinaryIO] = {}
@@ -151,7 +152,7 @@ class _Span:
             and isinstance(rollout, Rollout)
             and not (rollout.masked or rollout.failed)
         ):
-            task = hash_of(rollout.task.encode())
+            task = hash_of(rollout.task)
             self._entries.add(Entry(task, 0, 0, rollout.reward, 0, NO_ROW))
 
     def _write(self, stream: int, body: bytes, line: Line, rollout: Rollout) -> None:
@@ -171,10 +172,11 @@ class _Span:
         category = 0
         if job.tasks.balance is not None:
             category = hash_of(category_of(rollout, job.tasks.balance)) >> 32
-        task = hash_of(rollout.task.encode())
+        task = hash_of(rollout.task)
         self._entries.add(Entry(task, order, group, rollout.reward, category, number))
         if self._twins is not None and stream != PROMPTS:
-            twin = hash_of(conversation(rollout, job.tasks.duplicates))
+            text = conversation(rollout)
+            twin = hash_of(text if job.tasks.duplicates == "exact" else normalised(text))
             self._twins.add(Entry(twin, order, 0, 0.0, 0, number))
 
     def _refer_to(self, stream: int, line: Line) -> None:
@@ -239,20 +241,3 @@ def category_of(rollout: Rollout, key: str) -> bytes:
     if key == "agent":
         return (rollout.agent or "").encode()
     return bytes(rollout.metadata.get(key, b""))
-
-
-def conversation(rollout: Rollout, sameness: str) -> bytes:
-    """Everything said, by which duplicates are known; ids of calls do not matter."""
-    messages: list[Any] = []
-    for message in (*rollout.prompt, *rollout.completion):
-        calls = [(call.function.name, call.function.arguments) for call in message.tool_calls]
-        messages.append((message.role, message.content, message.reasoning or None, calls))
-    text = same_text((messages, len(rollout.prompt), rollout.tools))
-    return text if sameness == "exact" else normalised(text)
-
-
-def normalised(text: bytes) -> bytes:
-    """Without case, and with one blank for any white space, also where JSON escapes it."""
-    for escape in (rb"\n", rb"\t", rb"\r"):
-        text = text.replace(escape, b" ")
-    return b" ".join(text.decode().casefold().encode().split())

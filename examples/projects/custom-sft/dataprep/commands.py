@@ -223,6 +223,7 @@ def _recipe(arguments: argparse.Namespace, kind: Kind) -> Recipe:
         ),
         pairs=PairRules(arguments.min_margin, arguments.pairs, arguments.max_pairs),
         whole_completions=arguments.whole,
+        arguments=arguments.arguments,
     )
 
 

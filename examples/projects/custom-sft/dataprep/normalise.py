@@ -12,7 +12,8 @@ from .conversation import Conversation, Gap
 from .errors import Damaged, SetAside
 from .reasoning import Reasoning, place
 from .record import Item, Record, Request, Response, Reward, demand_text, metadata_of, parse
-from .rollout import NULL, Head, Message, Rollout, raw, same_text
+from .rollout import NULL, Head, Message, Rollout, raw
+from .same import same_text
 
 
 class Shape(msgspec.Struct, frozen=True):
@@ -82,8 +83,7 @@ def rollout_of(record: Record, head: Head, line: bytes, shape: Shape) -> Rollout
     messages = chat.messages
     prompt, completion = messages[:first], messages[first:]
     task = _task(record, head.agent, prompt)
-    if shape.reasoning != "keep":
-        place(messages, shape.reasoning)
+    place(messages, shape.reasoning)
     rollout = Rollout(
         head.reward,
         head.agent,

@@ -1,6 +1,6 @@
 """The steps in order, for `filter_rollouts.py` and `prepare_for_*.py`."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any, Literal
 
@@ -25,15 +25,9 @@ Row = Callable[[Any], Any]
 for sft and prompts, a `build.Pair`, a `build.Judged`, a `build.Trajectory`."""
 
 TRAIN = 0
-REMEDIES: Mapping[Kind, str] = {
-    "sft": "Give more rollouts, or hold out fewer tasks with --eval_share.",
-    "preference": "A pair needs two rollouts of one prompt, with rewards that differ: give more "
-    "rollouts, filter less, or hold out fewer tasks with --eval_share.",
-    "unpaired": "Give more rollouts, or hold out fewer tasks with --eval_share.",
-    "prompts": "Give more rollouts, or hold out fewer tasks with --eval_share.",
-    "trajectories": "Give more rollouts, or hold out fewer tasks with --eval_share.",
-}
-"""What to do when no row of a dataset kind is left."""
+MORE = "Give more rollouts, or hold out fewer tasks with --eval_share."
+MORE_PAIRS = "A pair needs two rollouts of one prompt, with rewards that differ. " + MORE
+"""What to do when no row is left."""
 
 
 class Recipe(msgspec.Struct, frozen=True):
@@ -49,6 +43,8 @@ class Recipe(msgspec.Struct, frozen=True):
     pairs: PairRules = PairRules()
     whole_completions: bool = False
     """Pairs of whole completions, as a reward model wants them."""
+    arguments: Literal["object", "text"] = "object"
+    """What the arguments of calls are in the rows."""
 
 
 def filter_rollouts(
@@ -111,7 +107,7 @@ def prepare(
             "held-out rows": evaluation,
             "held-out prompts": prompts,
         }
-        run.finish(parts, counts, REMEDIES[recipe.kind], columns)
+        run.finish(parts, counts, MORE_PAIRS if paired else MORE, columns)
 
 
 def _gathered(

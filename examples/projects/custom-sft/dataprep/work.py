@@ -40,11 +40,10 @@ class Work:
         for stopped in folder.glob("*.part"):
             shutil.rmtree(stopped, ignore_errors=True)
 
-    def span(self, number: int) -> Path:
-        return self.folder / f"span-{number:05}"
 
-    def is_done(self, number: int) -> bool:
-        return (self.span(number) / DONE).is_file()
+def span_folder(folder: Path, number: int) -> Path:
+    """Where the work of one span lies, once it is complete."""
+    return folder / f"span-{number:05}"
 
 
 @contextmanager

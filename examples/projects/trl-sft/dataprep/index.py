@@ -13,8 +13,6 @@ from pathlib import Path
 from tempfile import TemporaryFile
 from typing import BinaryIO, NamedTuple
 
-import xxhash
-
 PARTITION_INPUT = 64 * 2**20
 """Bytes of input whose index makes one partition."""
 MOST_PARTITIONS = 1024
@@ -53,11 +51,6 @@ def row_id(stream: int, span: int, row: int) -> int:
 def place_of(row: int) -> tuple[int, int, int]:
     """Stream, span and row of an id."""
     return row >> 56, row >> 32 & 0xFFFFFF, row & 0xFFFFFFFF
-
-
-def hash_of(text: bytes) -> int:
-    """64 bits."""
-    return xxhash.xxh3_64_intdigest(text)
 
 
 def partitions_for(size: int) -> int:

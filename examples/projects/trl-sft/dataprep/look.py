@@ -25,7 +25,7 @@ def survey_rollouts(
         inputs: files, folders, or `-` for stdin.
         solved_from: lowest reward that counts as solved.
         workers: processes; 0 takes one a processor, for inputs that are worth it.
-        limit: bytes of each file that are read; None reads all.
+        limit: bytes that are read, in equal parts of all files; None reads all.
 
     Raises:
         UserError: for paths that are not there or cannot be read.
@@ -37,7 +37,8 @@ def survey_rollouts(
     workers = workers or min(8, processors())
     size = max(SMALLEST_SPAN, min(LARGEST_SPAN, total // (SPANS_PER_WORKER * workers)))
     found = Survey(solved_from)
-    step = partial(_survey_span, solved_from=solved_from, limit=limit)
+    share = None if limit is None else limit // len(files)
+    step = partial(_survey_span, solved_from=solved_from, limit=share)
     with progress("reading", total or None, "B") as bar, start("local", workers) as engine:
         if engine.alone:
             step = partial(step, advance=lambda more, _: bar.update(more))

@@ -67,14 +67,7 @@ def raw(value: Any) -> msgspec.Raw:
     return msgspec.Raw(_encode(value))
 
 
-def same_text(value: Any) -> bytes:
-    """JSON text by which values are compared: writers differ in what they escape."""
-    text = _encode(value)
-    return _encode(_decode(text)) if b"\\u" in text or b"\\/" in text else text
-
-
 _encode = msgspec.json.Encoder().encode
-_decode = msgspec.json.Decoder().decode
 
 
 class Tokens(msgspec.Struct):

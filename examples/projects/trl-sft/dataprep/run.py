@@ -19,7 +19,7 @@ from .parquet import Columns
 from .progress import progress
 from .read import Advance, Span, find, is_stream, name_of, size_of, size_on_disk, spans
 from .stage import Job, Report, add, run_span
-from .work import PLAN, Work, plan_of, working
+from .work import PLAN, Work, plan_of, span_folder, working
 from .write import Output, beside, explained
 
 SMALLEST_SPAN = 32 * 2**20
@@ -84,7 +84,7 @@ class Run:
                     self._stop_when_bad(sum(sizes[: len(self._reports)]), sum(sizes))
         self._write_rejected()
         self._stop_when_bad()
-        folders = [self.folder / f"span-{number:05}" for number, _ in numbered]
+        folders = [span_folder(self.folder, number) for number, _ in numbered]
         return Spans(folders, self._parts, self._reports, self._job.partitions)
 
     def finish(
@@ -148,15 +148,16 @@ class Run:
         """Number the lines from the beginning of their file, where a span began in its middle."""
         rejected = self.rejected
         if not self.counts["rejected"] and not self.counts["set aside"]:
-            with explained(rejected):
-                rejected.unlink(missing_ok=True)
+            if not _is_about_others(rejected, self._files):
+                with explained(rejected):
+                    rejected.unlink(missing_ok=True)
             return
         with Output(rejected) as output:
             before = 0
             for number, (part, report) in enumerate(zip(self._parts, self._reports, strict=True)):
                 before = before if part.start else 0
                 with suppress(FileNotFoundError):
-                    noted = (self.folder / f"span-{number:05}" / "rejected.jsonl").open("rb")
+                    noted = (span_folder(self.folder, number) / "rejected.jsonl").open("rb")
                     with noted:
                         for line in noted:
                             row = msgspec.json.decode(line)
@@ -188,6 +189,16 @@ class Run:
             "with --max_bad_share. No output was changed.",
             exit_code=1,
         )
+
+
+def _is_about_others(rejected: Path, files: Sequence[Path]) -> bool:
+    """Whether notes of an earlier run are about other files, as the filter's are when preparing."""
+    try:
+        with rejected.open("rb") as lines:
+            noted = msgspec.json.decode(lines.readline(), type=dict[str, Any])
+    except (OSError, UnicodeDecodeError, msgspec.DecodeError):
+        return False
+    return noted.get("file") not in {str(path) for path in files}
 
 
 def _work(

@@ -1,15 +1,17 @@
 """How long training rows are in tokens, and what the trainer does with the long ones."""
 
 import importlib
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
+from ..errors import UserError
 from ..rollout import Json
 from ..survey.spread import Spread
 from ..survey.summary import Figures
+from ..tokens import Count, counter
 from .rows import sample_of
 from .trainer import Trainer
 
@@ -17,9 +19,6 @@ CHARACTERS_PER_TOKEN = 4
 """A rule of thumb for English text, where there is no tokenizer."""
 ANSWERS = ("completion", "chosen", "rejected", "response")
 CONVERSATIONS = ("messages", "conversations", "input")
-
-Count = Callable[[list[Json], Any], int]
-"""Tokens of a conversation with tools."""
 
 
 class Lengths(msgspec.Struct):
@@ -82,21 +81,9 @@ def _counter(model: str | None) -> tuple[Count, str | None, str]:
     if model is None:
         return estimate, None, "the config names no model"
     try:
-        from transformers import AutoTokenizer
-    except ImportError:
-        return estimate, None, "transformers is not installed here"
-    try:
-        tokenizer = AutoTokenizer.from_pretrained(model, local_files_only=True)
-    except (OSError, ValueError):
-        return estimate, None, f"the tokenizer of {model} is not on this machine"
-    if not tokenizer.chat_template:
-        return estimate, None, f"the tokenizer of {model} has no chat template"
-
-    def count(messages: list[Json], tools: Any) -> int:
-        encoded = tokenizer.apply_chat_template(messages, tools=tools, return_dict=True)
-        return len(encoded["input_ids"])
-
-    return count, model, ""
+        return counter(model, download=False), model, ""
+    except UserError as error:
+        return estimate, None, error.problem
 
 
 def _template_errors() -> tuple[type[Exception], ...]:

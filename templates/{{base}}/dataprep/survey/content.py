@@ -1,12 +1,10 @@
 """What is in a message."""
 
-from collections.abc import Sequence
 from typing import Any
 
 import msgspec
 
 from ..rollout import Message
-from .bounded import hash_of
 
 _encoder = msgspec.json.Encoder()
 
@@ -33,15 +31,6 @@ def has_images(message: Message) -> bool:
     if bytes(message.content).startswith(b'"'):
         return False
     return any(part.get("type") != "text" for part in msgspec.json.decode(message.content))
-
-
-def fingerprint(messages: Sequence[Message], seed: int = 0) -> int:
-    """64 bits that are the same for the same messages, whatever the ids of their calls."""
-    said = [
-        (each.role, each.content, each.reasoning, [call.function for call in each.tool_calls])
-        for each in messages
-    ]
-    return hash_of(_encoder.encode(said), seed)
 
 
 def _text_of_part(part: dict[str, Any]) -> str:

@@ -3,8 +3,9 @@
 import msgspec
 
 from ..rollout import NULL, Rollout
-from .bounded import Sampled, hash_of
-from .content import characters, fingerprint, has_images
+from ..same import conversation, hash_of, said
+from .bounded import Sampled
+from .content import characters, has_images
 from .names import Agents, Reasons, Tools
 from .samples import Samples
 from .spread import Spread
@@ -41,8 +42,8 @@ class Survey:
         """Count a rollout."""
         reward = rollout.reward
         solved = reward >= self._solved_from
-        prompt = fingerprint(rollout.prompt)
-        text = fingerprint(rollout.completion, seed=hash_of(bytes(rollout.tools), prompt))
+        prompt = hash_of(said(rollout.prompt))
+        text = hash_of(conversation(rollout))
         self._solved += solved
         self._rewards.add(reward)
         self._texts.add(text, 1, int.__add__)

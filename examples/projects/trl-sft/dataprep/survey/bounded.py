@@ -7,17 +7,9 @@ what is known of it is whole.
 from collections.abc import Callable, Collection
 from typing import Generic, TypeVar
 
-import xxhash
-
 Held = TypeVar("Held")
 Combine = Callable[[Held, Held], Held]
 HASH_BITS = 64
-
-
-def hash_of(text: str | bytes, seed: int = 0) -> int:
-    """64 bits."""
-    data = text.encode("utf-8", "surrogatepass") if isinstance(text, str) else text
-    return xxhash.xxh3_64_intdigest(data, seed)
 
 
 class Sampled(Generic[Held]):

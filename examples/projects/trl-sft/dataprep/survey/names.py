@@ -6,7 +6,8 @@ from typing import Any
 import msgspec
 
 from ..rollout import Rollout
-from .bounded import Sampled, hash_of
+from ..same import hash_of
+from .bounded import Sampled
 from .spread import Spread
 from .summary import Agent, Tool
 

@@ -4,7 +4,8 @@ from collections.abc import Sequence
 from itertools import chain, zip_longest
 
 from ..rollout import Message, Rollout
-from .bounded import Held, Smallest, hash_of
+from ..same import hash_of
+from .bounded import Held, Smallest
 from .content import json_of, text_of
 from .names import short
 from .summary import Call, Excerpt, Said, Sample

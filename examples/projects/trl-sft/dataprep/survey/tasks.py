@@ -2,7 +2,8 @@
 
 import msgspec
 
-from .bounded import Sampled, hash_of
+from ..same import hash_of
+from .bounded import Sampled
 from .spread import spread_of
 from .summary import Bar, Tasks
 

@@ -1,0 +1,46 @@
+"""When rollouts, prompts and messages are the same: one definition for all who compare them."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+import xxhash
+
+from .rollout import Message, Rollout
+
+_encode = msgspec.json.Encoder().encode
+_decode = msgspec.json.Decoder().decode
+
+
+def hash_of(text: str | bytes, seed: int = 0) -> int:
+    """64 bits."""
+    data = text.encode("utf-8", "surrogatepass") if isinstance(text, str) else text
+    return xxhash.xxh3_64_intdigest(data, seed)
+
+
+def same_text(value: Any) -> bytes:
+    """JSON text by which values are compared: writers differ in what they escape."""
+    text = _encode(value)
+    return _encode(_decode(text)) if b"\\u" in text or b"\\/" in text else text
+
+
+def said(messages: Sequence[Message]) -> bytes:
+    """What messages say, whatever the ids of their calls."""
+    return same_text([_said(message) for message in messages])
+
+
+def _said(message: Message) -> tuple[Any, ...]:
+    calls = [call.function for call in message.tool_calls]
+    return message.role, message.content, message.reasoning or None, calls
+
+
+def conversation(rollout: Rollout) -> bytes:
+    """Everything that was shown and said in a rollout, by which copies are known."""
+    return said(rollout.prompt) + said(rollout.completion) + bytes(rollout.tools)
+
+
+def normalised(text: bytes) -> bytes:
+    """Without case, and with one blank for any white space, also where JSON escapes it."""
+    for escape in (rb"\n", rb"\t", rb"\r"):
+        text = text.replace(escape, b" ")
+    return b" ".join(text.decode().casefold().encode().split())
