@@ -150,7 +150,8 @@ def test_real_conversations_are_read_whole() -> None:
 @pytest.mark.parametrize("options", ["", "--images keep --incomplete cut --duplicates exact"])
 @pytest.mark.parametrize("file", real.FILES, ids=lambda path: path.stem)
 def test_every_line_of_real_files_is_filtered(tmp_path: Path, file: Path, options: str) -> None:
-    done = inside(FILTER, tmp_path, f"--input {file} --max_bad_share 1 {options}")
+    (tmp_path / "in.jsonl").symlink_to(file)
+    done = inside(FILTER, tmp_path, f"--input in.jsonl --max_bad_share 1 {options}")
     lines = [each for each in file.read_bytes().splitlines() if each.strip()]
     found = counted(tmp_path, done)
     if found:
@@ -165,10 +166,11 @@ SHAPES = ("", "--images keep --incomplete cut --reasoning tags")
 @pytest.mark.parametrize("framework", sorted(SCRIPTS))
 @pytest.mark.parametrize("file", real.FILES, ids=lambda path: path.stem)
 def test_every_line_of_real_files_is_prepared(tmp_path: Path, file: Path, framework: str) -> None:
+    (tmp_path / "in.jsonl").symlink_to(file)
     script = SCRIPTS[framework]
     refused = importlib.import_module(f"dataprep.formats.{framework}").REFUSED
     for kind, shape in product(set(KINDS) - set(refused), SHAPES):
-        arguments = f"--input {file} --max_bad_share 1 --eval_share 0.3 --kind {kind} {shape}"
+        arguments = f"--input in.jsonl --max_bad_share 1 --eval_share 0.3 --kind {kind} {shape}"
         found = counted(tmp_path, inside(script, tmp_path, arguments), script)
         if not found:
             continue
