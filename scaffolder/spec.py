@@ -9,7 +9,15 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 from pydantic_core import ErrorDetails
 
 from scaffolder.errors import InvalidAnswers, MissingAnswers
-from scaffolder.vocabulary import Algorithm, Pattern, Topology, Tracker
+from scaffolder.vocabulary import (
+    Algorithm,
+    Generation,
+    Pattern,
+    Sharding,
+    Topology,
+    Tracker,
+    Tuning,
+)
 
 _PROJECT_NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?")
 
@@ -36,17 +44,15 @@ def _one_line(value: str) -> str:
 OneLine = Annotated[str, AfterValidator(_one_line)]
 
 
-class ProjectSpec(BaseModel):
-    """The user's choices. Immutable; what follows from them is the `Plan`."""
+class _Answers(BaseModel):
+    """Answers that belong together. Immutable, and without room for others."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=())
 
-    project_name: Annotated[str, AfterValidator(_project_name)]
-    """Name of the project and of its runs."""
-    framework: str
-    """Name of an adapter; discovery knows which there are."""
-    algorithm: Algorithm
-    pattern: Pattern = "direct"
+
+class Machines(_Answers):
+    """Where the GPUs are, and how they are used."""
+
     topology: Topology = "local"
     nodes: int = Field(default=1, ge=1, le=10_000)
     """Machines."""
@@ -54,19 +60,52 @@ class ProjectSpec(BaseModel):
     """GPUs of one machine."""
     gpu_memory: float = Field(default=80, gt=0, le=10_000)
     """Memory of one GPU, GiB."""
+    sharding: Sharding | None = None
+    """What the training processes share. Follows from model and memory when absent."""
+
+
+class Training(_Answers):
+    """What is trained on what."""
+
     model: OneLine = "Qwen/Qwen3-0.6B"
     """Hugging Face id, or a local folder."""
     model_billions: float | None = Field(default=None, gt=0, le=100_000)
     """Parameters of the model in billions. Read from the model's name or folder when absent."""
+    tuning: Tuning = "full"
     rollouts: OneLine = "rollouts.jsonl"
     """File or folder with the rollouts."""
-    tracker: Tracker = "tensorboard"
     sequence_length: int = Field(default=4096, ge=16, le=10_000_000)
-    """Longest row that is trained, tokens."""
+    """Longest row that is trained, tokens; of online algorithms prompt and response together."""
     global_batch_size: int | None = Field(default=None, ge=1, le=1_000_000)
-    """Sequences (for preference data: pairs) per optimizer step over all GPUs."""
+    """Rows per optimizer step over all GPUs: sequences, for preference data pairs, for online
+    algorithms responses."""
     epochs: float = Field(default=1, gt=0, le=1000)
     """Passes over the data."""
+    tracker: Tracker = "tensorboard"
+
+
+class Sampling(_Answers):
+    """How online algorithms generate; the others ignore it."""
+
+    generation: Generation | None = None
+    """What generates. The framework's best choice when absent."""
+    generation_gpus: int | None = Field(default=None, ge=1, le=64)
+    """GPUs of the generation server, when it has its own."""
+    num_generations: int = Field(default=8, ge=2, le=1024)
+    """Responses to one prompt, which are compared with each other."""
+    completion_length: int = Field(default=1024, ge=1, le=1_000_000)
+    """Longest response, tokens."""
+
+
+class ProjectSpec(Sampling, Training, Machines):
+    """The user's choices; what follows from them is the `Plan`."""
+
+    project_name: Annotated[str, AfterValidator(_project_name)]
+    """Name of the project and of its runs."""
+    framework: str
+    """Name of an adapter; discovery knows which there are."""
+    algorithm: Algorithm
+    pattern: Pattern = "direct"
 
 
 REQUIRED = tuple(name for name, field in ProjectSpec.model_fields.items() if field.is_required())

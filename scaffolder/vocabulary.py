@@ -22,8 +22,21 @@ Topology = Literal["local", "slurm", "ray", "kubernetes"]
 Tracker = Literal["tensorboard", "wandb", "mlflow", "none"]
 """Where the loss curve goes."""
 
+Tuning = Literal["full", "lora", "qlora"]
+"""What is trained: all weights, or adapters of low rank beside frozen ones (qlora: in 4 bits)."""
+
+Sharding = Literal["ddp", "fsdp2", "zero2", "zero3"]
+"""What the training processes share: nothing, or weights, gradients and optimizer states."""
+
+Generation = Literal["transformers", "vllm_colocate", "vllm_server"]
+"""What writes the responses of online algorithms: the trainer itself, vLLM on the GPUs of the
+trainer, or vLLM on GPUs of its own."""
+
 ALGORITHMS: tuple[Algorithm, ...] = get_args(Algorithm)
 OFFLINE: frozenset[str] = frozenset({"sft", "dpo", "kto", "rm"})
 PATTERNS: tuple[Pattern, ...] = get_args(Pattern)
 TOPOLOGIES: tuple[Topology, ...] = get_args(Topology)
 TRACKERS: tuple[Tracker, ...] = get_args(Tracker)
+TUNINGS: tuple[Tuning, ...] = get_args(Tuning)
+SHARDINGS: tuple[Sharding, ...] = get_args(Sharding)
+GENERATIONS: tuple[Generation, ...] = get_args(Generation)

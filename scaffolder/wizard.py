@@ -158,7 +158,6 @@ def show(directory: Path, spec: ProjectSpec, plan: Plan) -> None:
 
 def summary(spec: ProjectSpec, plan: Plan) -> list[tuple[str, str]]:
     """Lines of the summary, as (what, value)."""
-    split = {"none": "a copy of the model on each", "fsdp": "split over all with FSDP"}
     batch = (
         f"{plan.micro_batch_size} per GPU x {plan.accumulation_steps} accumulated "
         f"x {plan.data_parallel} GPU(s) = {plan.global_batch_size}"
@@ -173,15 +172,34 @@ def summary(spec: ProjectSpec, plan: Plan) -> list[tuple[str, str]]:
         ("algorithm", f"{spec.algorithm}, on {plan.dataset_kind} data"),
         (
             "where",
-            f"{spec.topology}, {spec.nodes} x {spec.gpus_per_node} GPU(s), {split[plan.sharding]}",
+            f"{spec.topology}, {spec.nodes} x {spec.gpus_per_node} GPU(s), {_shared(plan)}",
         ),
-        ("model", spec.model),
+        ("model", spec.model + ("" if spec.tuning == "full" else f", {spec.tuning}")),
+        *([("generation", _generation(plan))] if plan.generation else []),
         ("rollouts", spec.rollouts),
         ("batch", batch),
         ("sequence length", f"{spec.sequence_length} tokens"),
         ("memory", memory),
         ("tracker", spec.tracker),
     ]
+
+
+def _shared(plan: Plan) -> str:
+    if plan.world_size == 1:
+        return "one process"
+    words = {
+        "ddp": "a copy of the model on each",
+        "zero2": "gradients and optimizer split over all (ZeRO-2)",
+        "zero3": "the model split over all (ZeRO-3)",
+        "fsdp2": "the model split over all (FSDP2)",
+    }
+    return words[plan.sharding]
+
+
+def _generation(plan: Plan) -> str:
+    if plan.generation_gpus:
+        return f"vLLM on {plan.generation_gpus} GPU(s) of its own, {plan.world_size} train"
+    return "vLLM on the GPUs that train" if plan.generation != "transformers" else "transformers"
 
 
 def show_next_steps(directory: Path, *, count: int) -> None:

@@ -74,10 +74,12 @@ def test_what_is_not_offered_is_refused_with_all_reasons() -> None:
         assert adapter.title in error.value.reasons[0]
 
 
-def test_local_is_one_machine() -> None:
-    spec = specs.build({"project_name": "p", "framework": "trl", "algorithm": "sft", "nodes": 2})
-    with pytest.raises(UnsupportedChoice, match="one machine"):
-        resolve(spec)
+@pytest.mark.parametrize("framework", names())
+def test_two_machines_are_told_apart_by_their_ranks(new: New, framework: str) -> None:
+    words = ("--framework", framework, "--algorithm", "sft", "--nodes", "2")
+    script = (new("p", *words, "--gpus-per-node", "8") / "launch" / "local.sh").read_text("utf-8")
+    assert "wanted=8" in script
+    assert '"${NODE_RANK:?$usage}"' in script and '"${MAIN_ADDRESS:?$usage}"' in script
 
 
 def test_a_framework_is_one_module_and_one_folder() -> None:

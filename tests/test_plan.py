@@ -12,7 +12,8 @@ from conftest import Command
 from scaffolder import spec as specs
 from scaffolder.errors import InfeasiblePlan
 from scaffolder.frameworks import discover, matrix, resolve
-from scaffolder.plan import Plan, model_billions
+from scaffolder.memory import model_billions
+from scaffolder.plan import Plan
 from scaffolder.spec import ProjectSpec
 
 CHOICES = [(each.name, algorithm) for each, algorithm, _, _ in matrix()]
@@ -88,12 +89,12 @@ def test_too_large_a_model_is_refused_with_what_would_do(scaffold: Command, tmp_
     assert "does not divide over 3" in result.stderr
     assert "70 billion weights" in result.stderr and "use about 19 GPUs" in result.stderr
     assert list(tmp_path.iterdir()) == []
-    assert plan_of(model="org/big-70B", gpus_per_node=19, global_batch_size=19).sharding == "fsdp"
+    assert plan_of(model="org/big-70B", gpus_per_node=19, global_batch_size=19).sharding == "fsdp2"
 
 
 def test_states_are_sharded_when_they_would_fill_a_gpu() -> None:
     small, large = plan_of(gpus_per_node=8), plan_of(gpus_per_node=8, model="m-8b")
-    assert (small.sharding, large.sharding) == ("none", "fsdp")
+    assert (small.sharding, large.sharding) == ("ddp", "fsdp2")
     alone = plan_of(model="m-4b")
     assert alone.memory and large.memory
     # 16 bytes per weight: float32 weight, gradient and two AdamW moments.

@@ -11,101 +11,39 @@ import importlib
 import itertools
 import pkgutil
 import shlex
-from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points
-from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar, cast
+from typing import TYPE_CHECKING, cast
 
 from scaffolder.errors import BrokenFramework, InvalidAnswers, UnsupportedChoice
+from scaffolder.frameworks._contract import Fact, Framework
 from scaffolder.vocabulary import (
     ALGORITHMS,
     OFFLINE,
     PATTERNS,
     TOPOLOGIES,
     Algorithm,
-    DatasetKind,
     Pattern,
     Topology,
 )
 
 if TYPE_CHECKING:
-    from scaffolder.plan import Plan
     from scaffolder.spec import ProjectSpec
 
+__all__ = [
+    "Fact",
+    "Framework",
+    "broken",
+    "discover",
+    "get",
+    "matrix",
+    "names",
+    "resolve",
+    "variants",
+]
+
 GROUP = "rl_scaffolder.frameworks"
-
-
-@dataclass(frozen=True)
-class Fact:
-    """One thing that is true of a framework, for choosing between them."""
-
-    criterion: str
-    """What is compared, the same words for every framework."""
-    value: str
-    source: str
-    """Where it was read or run."""
-    date: str
-    """When, ISO 8601: facts age."""
-
-
-class Framework(ABC):
-    """What the tool knows about one framework at one version."""
-
-    name: ClassVar[str]
-    """As typed: `--framework trl`. Also the name of its overlay folder."""
-    title: ClassVar[str]
-    homepage: ClassVar[str]
-    version: ClassVar[str]
-    """The exact version that everything rendered is for."""
-    requirements: ClassVar[Sequence[str]]
-    """What pip installs to train, pinned exactly."""
-    container: ClassVar[str | None] = None
-    """Image that holds the framework, when it is not installed with pip."""
-    algorithms: ClassVar[Mapping[Algorithm, DatasetKind]]
-    """What it can do here, and the data that each needs."""
-    topologies: ClassVar[Sequence[Topology]]
-    patterns: ClassVar[Sequence[Pattern]]
-    unavailable: ClassVar[Mapping[str, str]] = {}
-    """Why an algorithm, topology or pattern is not offered, where there is more to say."""
-    facts: ClassVar[Sequence[Fact]] = ()
-    overlay: Path | None = None
-    """Folder of templates that a third-party package brings; ours are found by name."""
-
-    @abstractmethod
-    def plan(self, spec: "ProjectSpec") -> "Plan":
-        """Turn choices into numbers, in the framework's own terms.
-
-        Raises:
-            InfeasiblePlan: with every reason.
-        """
-
-    def unsupported(self, spec: "ProjectSpec") -> list[str]:
-        """All reasons why this framework cannot do what the spec asks; empty when it can."""
-        reasons = [
-            self._not_offered(word, value, offered)
-            for word, value, offered in (
-                ("algorithm", spec.algorithm, tuple(self.algorithms)),
-                ("topology", spec.topology, self.topologies),
-                ("pattern", spec.pattern, self.patterns),
-            )
-            if value not in offered
-        ]
-        if spec.topology == "local" and spec.nodes > 1:
-            reasons.append(
-                f"topology local is one machine, and nodes = {spec.nodes} were asked for"
-            )
-        return reasons
-
-    def _not_offered(self, word: str, value: str, offered: Sequence[str]) -> str:
-        why = self.unavailable.get(value)
-        choices = ", ".join(offered)
-        reason = f"{self.title} {self.version} with {word} {value}: "
-        return reason + (
-            f"{why} ({word} can be: {choices})" if why else f"{word} can be: {choices}"
-        )
 
 
 def names() -> list[str]:
@@ -170,7 +108,8 @@ def get(name: str) -> Framework:
 
 
 def _modules() -> list[str]:
-    return [module.name for module in pkgutil.iter_modules(__path__) if not module.ispkg]
+    modules = (module for module in pkgutil.iter_modules(__path__) if not module.ispkg)
+    return [module.name for module in modules if not module.name.startswith("_")]
 
 
 def _entry_points() -> dict[str, EntryPoint]:
@@ -203,36 +142,42 @@ def _problem_with(framework: object, name: str) -> str | None:
 
 def _nearest(spec: "ProjectSpec", frameworks: Mapping[str, Framework]) -> str:
     """The offered combination that changes least, as the flags to type."""
-    candidates = itertools.product(frameworks, ALGORITHMS, TOPOLOGIES, PATTERNS, (spec.nodes, 1))
+    axes = {
+        "framework": frameworks,
+        "algorithm": ALGORITHMS,
+        "topology": TOPOLOGIES,
+        "pattern": PATTERNS,
+        "tuning": (spec.tuning, "full"),
+        "sharding": (spec.sharding, None),
+        "generation": (spec.generation, None),
+    }
     offered = (
         candidate
-        for framework, algorithm, topology, pattern, nodes in candidates
-        if not frameworks[framework].unsupported(
-            candidate := spec.model_copy(
-                update={
-                    "framework": framework,
-                    "algorithm": algorithm,
-                    "topology": topology,
-                    "pattern": pattern,
-                    "nodes": nodes,
-                }
-            )
+        for values in itertools.product(*axes.values())
+        if not frameworks[str(values[0])].unsupported(
+            candidate := spec.model_copy(update=dict(zip(axes, values, strict=True)))
         )
     )
     best = min(offered, key=lambda candidate: _distance(spec, candidate))
-    flags = ("framework", "algorithm", "topology", "pattern", "nodes")
-    return " ".join(f"--{name} {shlex.quote(str(getattr(best, name)))}" for name in flags)
+    chosen = {name: getattr(best, name) for name in axes}
+    shown = {
+        name: value
+        for name, value in chosen.items()
+        if name in ALWAYS_SHOWN or value != type(spec).model_fields[name].default
+    }
+    return " ".join(f"--{name} {shlex.quote(str(value))}" for name, value in shown.items())
+
+
+ALWAYS_SHOWN = ("framework", "algorithm", "topology", "pattern")
 
 
 def _distance(spec: "ProjectSpec", other: "ProjectSpec") -> int:
     """Cost of a change: what one wants to do weighs more than with what, and that than where."""
-    changed = {
-        name: getattr(spec, name) != getattr(other, name)
-        for name in ("framework", "algorithm", "topology", "pattern", "nodes")
-    }
+    weights = {"algorithm": 8, "framework": 4, "topology": 2, "tuning": 2}
+    weights |= {"pattern": 1, "sharding": 1, "generation": 1}
     other_family = (spec.algorithm in OFFLINE) != (other.algorithm in OFFLINE)
-    weights = {"algorithm": 8, "framework": 4, "topology": 2, "pattern": 1, "nodes": 1}
-    return 8 * other_family + sum(weights[name] for name in changed if changed[name])
+    changed = (name for name in weights if getattr(spec, name) != getattr(other, name))
+    return 8 * other_family + sum(weights[name] for name in changed)
 
 
 def matrix() -> Iterable[tuple[Framework, Algorithm, Topology, Pattern]]:
@@ -241,3 +186,16 @@ def matrix() -> Iterable[tuple[Framework, Algorithm, Topology, Pattern]]:
         yield from itertools.product(
             [framework], framework.algorithms, framework.topologies, framework.patterns
         )
+
+
+def variants(framework: Framework, algorithm: Algorithm) -> Iterable[dict[str, str]]:
+    """Every tuning, sharding and generation that is offered with an algorithm, as answers.
+
+    An adapter may still refuse some of them together; `unsupported` says so.
+    """
+    generations = () if algorithm in OFFLINE else framework.generations
+    for tuning, sharding in itertools.product(framework.tunings, framework.shardings):
+        answers = {"tuning": str(tuning), "sharding": str(sharding)}
+        yield from ({**answers, "generation": str(each)} for each in generations)
+        if not generations:
+            yield answers

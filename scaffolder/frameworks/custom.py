@@ -1,14 +1,16 @@
 """A trainer of one's own: plain torch and transformers, rendered into the project to be changed."""
 
 from scaffolder.frameworks import Fact, Framework
-from scaffolder.plan import Plan, TrainingCost, data_parallel_plan
+from scaffolder.memory import TrainingCost
+from scaffolder.plan import Plan
+from scaffolder.planning import Trainer, data_parallel_plan
 from scaffolder.spec import ProjectSpec
 
 READ = "2026-11-22"
 SOURCE = "the template of rl-scaffolder"
 
 # Master weights, gradients and AdamW in float32.
-COST = TrainingCost(state_bytes=16)
+COST = TrainingCost(weight_bytes=4, gradient_bytes=4, optimizer_bytes=8)
 
 
 class Custom(Framework):
@@ -33,22 +35,29 @@ class Custom(Framework):
     )
 
     def plan(self, spec: ProjectSpec) -> Plan:
-        plan = data_parallel_plan(
-            spec,
+        trainer = Trainer(
             cost=COST,
             dataset_kind=self.algorithms[spec.algorithm],
             framework_version=self.version,
             requirements=self.requirements,
+            shardings=self.shardings,
         )
-        processes = f"--nproc_per_node={plan.world_size}"
-        launcher = ["-m", "torch.distributed.run", "--standalone", processes]
+        plan = data_parallel_plan(spec, trainer)
+        processes = f"--nproc_per_node={plan.world_size // plan.training_nodes}"
+        together = (
+            ["--standalone"] if plan.training_nodes == 1 else [f"--nnodes={plan.training_nodes}"]
+        )
+        launcher = ["-m", "torch.distributed.run", *together, processes]
+        flags = {"rank": "--node_rank", "address": "--master_addr", "port": "--master_port"}
         settings = {
             "learning_rate": 1e-5,
             "epochs_key": "epochs",
             "resume": "--resume",
             "override": "--set learning_rate=2e-5",
         }
-        return plan.model_copy(update={"launcher": launcher, "settings": settings})
+        return plan.model_copy(
+            update={"launcher": launcher, "node_flags": flags, "settings": settings}
+        )
 
 
 FRAMEWORK = Custom()

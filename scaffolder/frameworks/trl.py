@@ -1,19 +1,55 @@
 """TRL: the trainers of the Hugging Face ecosystem."""
 
+from dataclasses import replace
+
 from scaffolder.frameworks import Fact, Framework
-from scaffolder.plan import Plan, TrainingCost, data_parallel_plan
+from scaffolder.memory import TrainingCost
+from scaffolder.plan import Plan, Server
+from scaffolder.planning import Trainer, data_parallel_plan
 from scaffolder.spec import ProjectSpec
+from scaffolder.vocabulary import OFFLINE
 
 READ = "2026-11-22"
 SOURCE = "wheel trl 1.16.0"
 
-COSTS = {
-    # TRL loads float32 by default: weight 4, gradient 4, AdamW 8 bytes, bf16 only inside autocast.
-    "sft": TrainingCost(state_bytes=16),
-    # The reference model is a second float32 copy; a pair is two sequences.
-    "dpo": TrainingCost(state_bytes=16, frozen_bytes=4, sequences_per_row=2),
+# TRL loads float32 by default: weight 4, gradient 4, AdamW 8 bytes, bf16 only inside autocast.
+FULL = TrainingCost(weight_bytes=4, gradient_bytes=4, optimizer_bytes=8)
+ADAPTER_SHARE = 0.01
+"""Weights that LoRA adds, of those of the model: rank 16 on all linear layers is about this."""
+ADAPTER = replace(
+    FULL,
+    gradient_bytes=FULL.gradient_bytes * ADAPTER_SHARE,
+    optimizer_bytes=FULL.optimizer_bytes * ADAPTER_SHARE,
+)
+FROZEN_BYTES = {"lora": 2.0, "qlora": 0.6}
+"""Of a weight beside the adapter: bfloat16; 4 bits and its scales."""
+WITH_REFERENCE = {"dpo", "kto", "rloo"}
+"""Those that keep a frozen copy of the model, unless it is the model without its adapter."""
+PAIRED = {"dpo", "kto", "rm"}
+"""Two sequences a row: chosen and rejected, or a completion and one to estimate the KL with."""
+LEARNING_RATES = {
+    "sft": 1e-5,
+    "dpo": 1e-6,
+    "kto": 1e-6,
+    "rm": 1e-5,
+    "grpo": 1e-6,
+    "rloo": 1e-6,
+    "dapo": 1e-6,
+    "gspo": 1e-6,
 }
-LEARNING_RATES = {"sft": 1e-5, "dpo": 1e-6}
+ADAPTER_LEARNING_RATE = 10
+"""Times that of all weights. Source: TRL's guide to PEFT."""
+ENGINE_SHARE = 0.3
+"""TRL's default for vLLM on the trainer's GPUs."""
+SERVER_PORT = 8000
+CONFIG_CLASSES = {
+    "sft": "SFTConfig",
+    "dpo": "DPOConfig",
+    "kto": "KTOConfig",
+    "rm": "RewardConfig",
+    "rloo": "RLOOConfig",
+}
+"""GRPOConfig for the others, which are variants of GRPO."""
 
 
 class Trl(Framework):
@@ -28,11 +64,26 @@ class Trl(Framework):
         "accelerate==1.15.0",
         "datasets==5.2.0",
     )
-    algorithms = {"sft": "sft", "dpo": "preference"}
+    extra_requirements = {
+        "lora": ("peft==0.21.2",),
+        "qlora": ("peft==0.21.2", "bitsandbytes==0.50.2"),
+        "zero2": ("deepspeed==0.19.8",),
+        "zero3": ("deepspeed==0.19.8",),
+        # The newest that TRL 1.16.0 and transformers 5.23.0 both accept.
+        "vllm_colocate": ("vllm==0.30.0",),
+        "vllm_server": ("vllm==0.30.0",),
+    }
+    algorithms = {
+        "sft": "sft",
+        "dpo": "preference",
+    }
     topologies = ("local",)
     patterns = ("direct",)
+    shardings = ("ddp", "fsdp2")
     unavailable = {
-        "ppo": "TRL 1.16.0 no longer has a PPO trainer",
+        "ppo": "TRL 1.16.0 no longer has a PPO trainer; verl and OpenRLHF do",
+        "reinforce_pp": "TRL 1.16.0 has no REINFORCE++; rloo is the nearest, and verl and OpenRLHF "
+        "have it",
     }
     facts = (
         Fact("licence", "Apache-2.0", SOURCE, READ),
@@ -42,22 +93,90 @@ class Trl(Framework):
         Fact("best for", "the Hugging Face ecosystem", "design of rl-scaffolder", READ),
     )
 
+    def unsupported(self, spec: ProjectSpec) -> list[str]:
+        reasons = super().unsupported(spec)
+        if spec.tuning == "qlora" and spec.sharding in {"fsdp2", "zero2", "zero3"}:
+            reasons.append(
+                f"{self.title} {self.version} with tuning qlora: weights in 4 bits are not split "
+                "between processes (sharding can be: ddp)"
+            )
+        return reasons
+
     def plan(self, spec: ProjectSpec) -> Plan:
-        plan = data_parallel_plan(
-            spec,
-            cost=COSTS[spec.algorithm],
+        trainer = Trainer(
+            cost=_cost(spec),
             dataset_kind=self.algorithms[spec.algorithm],
             framework_version=self.version,
             requirements=self.requirements,
+            shardings=("ddp",) if spec.tuning == "qlora" else self.shardings,
+            engine_share=ENGINE_SHARE,
+            # With one row there is no second one to estimate the KL with, and KTOTrainer refuses.
+            smallest_micro_batch=2 if spec.algorithm == "kto" else 1,
         )
+        plan = data_parallel_plan(spec, trainer)
+        chosen = (spec.tuning, plan.sharding, plan.generation)
+        extra = [name for word in chosen for name in self.extra_requirements.get(word or "", ())]
         launcher = ["-m", "accelerate.commands.launch", "--config_file", "accelerate_config.yaml"]
-        settings = {
-            "learning_rate": LEARNING_RATES[spec.algorithm],
-            "epochs_key": "num_train_epochs",
-            "resume": "--resume_from_checkpoint latest",
-            "override": "--learning_rate 2e-5",
-        }
-        return plan.model_copy(update={"launcher": launcher, "settings": settings})
+        return plan.model_copy(
+            update={
+                "requirements": [*plan.requirements, *extra],
+                "launcher": launcher,
+                "node_flags": {
+                    "rank": "--machine_rank",
+                    "address": "--main_process_ip",
+                    "port": "--main_process_port",
+                },
+                "server": _server(spec, plan),
+                "settings": _settings(spec),
+            }
+        )
+
+
+def _cost(spec: ProjectSpec) -> TrainingCost:
+    cost = FULL
+    if spec.tuning in FROZEN_BYTES:
+        weight = FROZEN_BYTES[spec.tuning] + FULL.weight_bytes * ADAPTER_SHARE
+        cost = replace(ADAPTER, weight_bytes=weight)
+    elif spec.algorithm in WITH_REFERENCE:
+        cost = replace(FULL, weight_bytes=2 * FULL.weight_bytes)
+    sequences = 2 if spec.algorithm in PAIRED else 1
+    return replace(cost, sequences_per_row=sequences, has_logits=spec.algorithm != "rm")
+
+
+def _settings(spec: ProjectSpec) -> dict[str, object]:
+    rate = LEARNING_RATES[spec.algorithm] * (1 if spec.tuning == "full" else ADAPTER_LEARNING_RATE)
+    return {
+        "learning_rate": rate,
+        "epochs_key": "num_train_epochs",
+        "resume": "--resume_from_checkpoint latest",
+        "override": "--learning_rate 2e-5",
+        "config_class": CONFIG_CLASSES.get(spec.algorithm, "GRPOConfig"),
+        "online": spec.algorithm not in OFFLINE,
+    }
+
+
+def _server(spec: ProjectSpec, plan: Plan) -> Server | None:
+    """vLLM's own server, as TRL 1.16.0 wants it (trl/scripts/vllm_serve.py, build_command)."""
+    if not plan.generation_gpus:
+        return None
+    options = {
+        "--host": "0.0.0.0",
+        "--port": str(SERVER_PORT),
+        "--tensor-parallel-size": str(plan.generation_tensor_parallel),
+        "--gpu-memory-utilization": "0.9",
+        "--max-model-len": str(spec.sequence_length),
+        "--weight-transfer-config": '{"backend": "nccl"}',
+        "--logprobs-mode": "processed_logprobs",
+        "--max-logprobs": "-1",
+    }
+    words = [word for option in options.items() for word in option]
+    return Server(
+        command=["vllm", "serve", spec.model, *words, "--enable-scale-out"],
+        # The endpoints through which the trainer sends its weights are part of the dev mode.
+        environment={"VLLM_SERVER_DEV_MODE": "1"},
+        gpus=plan.generation_gpus,
+        port=SERVER_PORT,
+    )
 
 
 FRAMEWORK = Trl()

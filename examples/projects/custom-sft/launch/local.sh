@@ -28,5 +28,6 @@ if [[ -f .env ]]; then
   source .env
   set +a
 fi
-exec "${PYTHON:-.venv/bin/python}" -m torch.distributed.run --standalone --nproc_per_node=2 train_custom.py \
+words=(-m torch.distributed.run --standalone --nproc_per_node=2)
+exec "${PYTHON:-.venv/bin/python}" "${words[@]}" train_custom.py \
   --data_path "${DATA:-training_data.jsonl}" --config "${CONFIG:-custom_config.yaml}" "$@"

@@ -28,5 +28,6 @@ if [[ -f .env ]]; then
   source .env
   set +a
 fi
-exec "${PYTHON:-.venv/bin/python}" -m accelerate.commands.launch --config_file accelerate_config.yaml train_trl.py \
+words=(-m accelerate.commands.launch --config_file accelerate_config.yaml)
+exec "${PYTHON:-.venv/bin/python}" "${words[@]}" train_trl.py \
   --data_path "${DATA:-training_data.jsonl}" --config "${CONFIG:-trl_config.yaml}" "$@"

@@ -1,0 +1,96 @@
+"""The contract that every framework's adapter fulfils."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar
+
+from scaffolder.vocabulary import (
+    OFFLINE,
+    Algorithm,
+    DatasetKind,
+    Generation,
+    Pattern,
+    Sharding,
+    Topology,
+    Tuning,
+)
+
+if TYPE_CHECKING:
+    from scaffolder.plan import Plan
+    from scaffolder.spec import ProjectSpec
+
+
+@dataclass(frozen=True)
+class Fact:
+    """One thing that is true of a framework, for choosing between them."""
+
+    criterion: str
+    """What is compared, the same words for every framework."""
+    value: str
+    source: str
+    """Where it was read or run."""
+    date: str
+    """When, ISO 8601: facts age."""
+
+
+class Framework(ABC):
+    """What the tool knows about one framework at one version."""
+
+    name: ClassVar[str]
+    """As typed: `--framework trl`. Also the name of its overlay folder."""
+    title: ClassVar[str]
+    homepage: ClassVar[str]
+    version: ClassVar[str]
+    """The exact version that everything rendered is for."""
+    requirements: ClassVar[Sequence[str]]
+    """What pip installs to train, pinned exactly."""
+    container: ClassVar[str | None] = None
+    """Image that holds the framework, when it is not installed with pip."""
+    algorithms: ClassVar[Mapping[Algorithm, DatasetKind]]
+    """What it can do here, and the data that each needs."""
+    topologies: ClassVar[Sequence[Topology]]
+    patterns: ClassVar[Sequence[Pattern]]
+    tunings: ClassVar[Sequence[Tuning]] = ("full",)
+    shardings: ClassVar[Sequence[Sharding]] = ("fsdp2",)
+    """In order of preference."""
+    generations: ClassVar[Sequence[Generation]] = ()
+    """For online algorithms, in order of preference."""
+    unavailable: ClassVar[Mapping[str, str]] = {}
+    """Why an algorithm, topology or pattern is not offered, where there is more to say."""
+    facts: ClassVar[Sequence[Fact]] = ()
+    overlay: Path | None = None
+    """Folder of templates that a third-party package brings; ours are found by name."""
+
+    @abstractmethod
+    def plan(self, spec: "ProjectSpec") -> "Plan":
+        """Turn choices into numbers, in the framework's own terms.
+
+        Raises:
+            InfeasiblePlan: with every reason.
+        """
+
+    def unsupported(self, spec: "ProjectSpec") -> list[str]:
+        """All reasons why this framework cannot do what the spec asks; empty when it can."""
+        generations = () if spec.algorithm in OFFLINE else self.generations
+        return [
+            self._not_offered(word, value, offered)
+            for word, value, offered in (
+                ("algorithm", spec.algorithm, tuple(self.algorithms)),
+                ("topology", spec.topology, self.topologies),
+                ("pattern", spec.pattern, self.patterns),
+                ("tuning", spec.tuning, self.tunings),
+                ("sharding", spec.sharding, self.shardings),
+                ("generation", spec.generation, generations),
+            )
+            if value is not None and value not in offered
+        ]
+
+    def _not_offered(self, word: str, value: str, offered: Sequence[str]) -> str:
+        why = self.unavailable.get(value)
+        choices = ", ".join(offered) or "none"
+        reason = f"{self.title} {self.version} with {word} {value}: "
+        return reason + (
+            f"{why} ({word} can be: {choices})" if why else f"{word} can be: {choices}"
+        )

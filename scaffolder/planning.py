@@ -1,0 +1,251 @@
+"""From a spec to a plan: batch sizes, processes and GPUs, with words where they do not come out."""
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from scaffolder.errors import InfeasiblePlan
+from scaffolder.memory import (
+    GIB,
+    Memory,
+    TrainingCost,
+    estimate_memory,
+    model_billions,
+    served_gib,
+)
+from scaffolder.plan import Plan
+from scaffolder.spec import ProjectSpec
+from scaffolder.vocabulary import OFFLINE, DatasetKind, Generation, Sharding
+
+TRACKER_REQUIREMENTS = {
+    "tensorboard": ["tensorboard==2.21.0"],
+    "wandb": ["wandb==0.31.0"],
+    "mlflow": ["mlflow==3.18.0"],
+    "none": [],
+}
+LARGEST_MICRO_BATCH = 8
+USUAL_GLOBAL_BATCH = 32
+USUAL_RESPONSES = 64
+"""Per optimizer step of an online algorithm."""
+FREE_FOR_CACHE = 0.25
+"""Least share of a generation engine's memory that its weights leave for the key-value cache."""
+
+
+@dataclass(frozen=True)
+class Trainer:
+    """What a framework's trainer needs, for one algorithm and one way of tuning."""
+
+    cost: TrainingCost
+    dataset_kind: DatasetKind
+    framework_version: str
+    requirements: Sequence[str]
+    shardings: Sequence[Sharding] = ("fsdp2",)
+    """Offered, the first whenever it fits; the others in order of preference."""
+    generation: Generation | None = None
+    """What generates, when nothing was chosen; None for offline algorithms."""
+    engine_share: float = 0.3
+    """Share of a GPU that a generation engine on it may use."""
+    smallest_micro_batch: int = 1
+
+
+def data_parallel_plan(spec: ProjectSpec, trainer: Trainer) -> Plan:
+    """Plan a trainer whose processes all hold different rows.
+
+    The launcher and the server's command are left for the adapter to fill in.
+
+    Raises:
+        InfeasiblePlan: with every reason, each naming numbers that would do.
+    """
+    return _Arithmetic(spec, trainer).plan()
+
+
+class _Arithmetic:
+    """The numbers of one spec and one trainer, in the order in which they follow."""
+
+    def __init__(self, spec: ProjectSpec, trainer: Trainer) -> None:
+        self.spec, self.trainer = spec, trainer
+        self.billions = model_billions(spec)
+        self.online = spec.algorithm not in OFFLINE
+        self.generation = (spec.generation or trainer.generation) if self.online else None
+        self.server = self.generation == "vllm_server"
+        self.engine_gpus = self._engine_gpus()
+        self.nodes, self.per_node = self._training_machines()
+        self.world = max(1, self.nodes * self.per_node)
+        self.reserved = (
+            trainer.engine_share * spec.gpu_memory if self.generation == "vllm_colocate" else 0.0
+        )
+        self.sharding = spec.sharding or self._fitting_sharding()
+        self.batch = spec.global_batch_size or self._usual_batch()
+
+    def plan(self) -> Plan:
+        reasons = [*self._generation_reasons(), *self._batch_reasons(), *self._memory_reasons()]
+        if reasons:
+            raise InfeasiblePlan(reasons)
+        micro = self._largest_micro_batch()
+        memory = self._memory(micro) if self.billions is not None else None
+        return Plan(
+            dataset_kind=self.trainer.dataset_kind,
+            framework_version=self.trainer.framework_version,
+            requirements=[
+                *self.trainer.requirements,
+                *TRACKER_REQUIREMENTS[self.spec.tracker],
+            ],
+            world_size=self.world,
+            training_nodes=self.nodes,
+            data_parallel=self.world,
+            sharding=self.sharding,
+            generation=self.generation,
+            generation_gpus=self.engine_gpus if self.server else 0,
+            generation_tensor_parallel=self.engine_gpus,
+            global_batch_size=self.batch,
+            micro_batch_size=micro,
+            accumulation_steps=self.batch // self.world // micro,
+            memory=memory,
+            launcher=[],
+            notes=list(self._notes(memory)),
+        )
+
+    def _engine_gpus(self) -> int:
+        """GPUs that one copy of the generating model is spread over: a power of two."""
+        spec = self.spec
+        if self.generation in {None, "transformers"}:
+            return 1
+        if self.server and (spec.generation_gpus or spec.nodes > 1):
+            return spec.generation_gpus or _power_of_two(spec.gpus_per_node)
+        share = 0.9 if self.server else self.trainer.engine_share
+        room = share * spec.gpu_memory * (1 - FREE_FOR_CACHE)
+        wanted = math.ceil(served_gib(self.billions or 0) / room)
+        return 1 << max(0, wanted - 1).bit_length()
+
+    def _training_machines(self) -> tuple[int, int]:
+        """Machines that train, and their GPUs; a server of its own has the last ones."""
+        spec = self.spec
+        if not self.server:
+            return spec.nodes, spec.gpus_per_node
+        if spec.nodes > 1:
+            return spec.nodes - 1, spec.gpus_per_node
+        return 1, spec.gpus_per_node - self.engine_gpus
+
+    def _usual_batch(self) -> int:
+        if self.online:
+            step = math.lcm(self.world, self.spec.num_generations)
+            return _round_up(USUAL_RESPONSES, step)
+        return _round_up(USUAL_GLOBAL_BATCH, self.world * self.trainer.smallest_micro_batch)
+
+    def _fitting_sharding(self) -> Sharding:
+        """The first that is offered; another one if its states took more than half of a GPU."""
+        offered = self.trainer.shardings
+        if self.world > 1 and self.billions is not None:
+            for sharding in offered:
+                if self._memory(1, sharding).states <= self.spec.gpu_memory / 2:
+                    return sharding
+            return min(offered, key=lambda each: self._memory(1, each).states)
+        return offered[0]
+
+    def _memory(self, micro: int, sharding: Sharding | None = None) -> Memory:
+        assert self.billions is not None
+        return estimate_memory(
+            self.billions,
+            self.spec,
+            self.trainer.cost,
+            micro_batch=micro,
+            sharding=sharding or self.sharding,
+            processes=self.world,
+            reserved=self.reserved,
+        )
+
+    def _generation_reasons(self) -> Iterable[str]:
+        spec, gpus = self.spec, self.engine_gpus
+        if not self.online:
+            return
+        if spec.completion_length >= spec.sequence_length:
+            yield (
+                f"responses of {spec.completion_length} tokens leave no room for a prompt in a "
+                f"sequence of {spec.sequence_length}; lower --set completion_length, or raise "
+                "--set sequence_length"
+            )
+        if self.server and (self.per_node < 1 or gpus > spec.gpus_per_node):
+            yield (
+                f"a generation server on {gpus} GPU(s) of its own leaves none of the "
+                f"{spec.gpus_per_node} of a machine to train on; take more GPUs, "
+                "--generation vllm_colocate, or a smaller --set generation_gpus"
+            )
+        if self.generation == "vllm_colocate" and self.world % gpus:
+            yield (
+                f"generating with {spec.model} takes {gpus} GPU(s) at "
+                f"{self.trainer.engine_share:g} of {spec.gpu_memory:g} GiB each, which do not "
+                f"divide the {self.world} that train; take a multiple of {gpus} GPUs, or "
+                "--generation vllm_server"
+            )
+
+    def _batch_reasons(self) -> Iterable[str]:
+        spec, batch = self.spec, self.batch
+        smallest = self.trainer.smallest_micro_batch
+        step, words = self.world * smallest, f"over {self.world} data-parallel GPUs"
+        if smallest > 1:
+            words += f" with at least {smallest} rows each"
+        if self.online:
+            step = math.lcm(self.world, spec.num_generations)
+            words += f" and into groups of {spec.num_generations} responses"
+        if batch % step:
+            below, above = batch // step * step, _round_up(batch, step)
+            near = " or ".join(str(value) for value in (below, above) if value)
+            yield (
+                f"a global batch of {batch} does not divide {words}; "
+                f"the nearest that do are {near} (--set global_batch_size=...)"
+            )
+
+    def _memory_reasons(self) -> Iterable[str]:
+        spec, billions = self.spec, self.billions
+        if billions is None or self.per_node < 1:
+            return
+        states, room = self._memory(1).states, spec.gpu_memory - self.reserved
+        if states <= room:
+            return
+        per_weight = self.trainer.cost.state_bytes(self.sharding, self.world)
+        shared = self.trainer.cost.state_bytes("fsdp2", 1)
+        gpus = -(-int(billions * 1e9 * shared / GIB) // int(max(room * 0.7, 1)))
+        yield (
+            f"{'training all' if spec.tuning == 'full' else spec.tuning + ' of'} {billions:g} "
+            f"billion weights of {spec.model} keeps {states:.0f} GiB of weights, gradients and "
+            f"optimizer states on each of {self.world} GPU(s), which have {room:g} GiB for them; "
+            f"use about {gpus} GPUs, or a model below {room * GIB / per_weight / 1e9:.1f} billion"
+        )
+
+    def _largest_micro_batch(self) -> int:
+        """Largest divisor of the rows of one process that leaves a tenth of the GPU free."""
+        per_process, smallest = self.batch // self.world, self.trainer.smallest_micro_batch
+        if self.billions is not None:
+            for micro in range(min(per_process, LARGEST_MICRO_BATCH), smallest, -1):
+                fits = self._memory(micro).total <= 0.9 * self.spec.gpu_memory
+                if per_process % micro == 0 and fits:
+                    return micro
+        return smallest
+
+    def _notes(self, memory: Memory | None) -> Iterable[str]:
+        spec = self.spec
+        if memory is None:
+            yield (
+                f"The size of {spec.model} is not known, so memory was not estimated and the "
+                f"micro batch is {self.trainer.smallest_micro_batch}; --set model_billions=... "
+                "mends both."
+            )
+        elif memory.total > spec.gpu_memory:
+            yield (
+                f"About {memory.total:.0f} GiB per GPU are needed with the smallest micro batch, "
+                f"and there are {spec.gpu_memory:g}: shorten --set sequence_length, or add GPUs."
+            )
+        if self.generation in {"vllm_colocate", "vllm_server"} and self.engine_gpus > 1:
+            yield (
+                f"vLLM splits the model over {self.engine_gpus} GPUs, which must divide its "
+                "attention heads; --set generation_gpus=... takes another number for a server."
+            )
+
+
+def _round_up(value: int, multiple: int) -> int:
+    return -(-value // multiple) * multiple
+
+
+def _power_of_two(limit: int) -> int:
+    """The largest that is not above the limit."""
+    return 1 << (limit.bit_length() - 1)
