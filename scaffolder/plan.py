@@ -14,12 +14,14 @@ class Server(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     command: list[str]
-    """Words that start it."""
+    """Words after the name of the Python interpreter."""
     environment: dict[str, str] = {}
     gpus: int
     """The last ones of the machine, or of the last machine when there are several."""
     port: int
     """Answers on http, and on `/health` when it is ready."""
+    address_option: str
+    """Option of the training script that takes its address, `http://host:port`."""
 
 
 class Plan(BaseModel):

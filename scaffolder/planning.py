@@ -115,7 +115,8 @@ class _Arithmetic:
         share = 0.9 if self.server else self.trainer.engine_share
         room = share * spec.gpu_memory * (1 - FREE_FOR_CACHE)
         wanted = math.ceil(served_gib(self.billions or 0) / room)
-        return 1 << max(0, wanted - 1).bit_length()
+        fitting: int = 1 << max(0, wanted - 1).bit_length()
+        return max(fitting, _power_of_two(spec.gpus_per_node // 4)) if self.server else fitting
 
     def _training_machines(self) -> tuple[int, int]:
         """Machines that train, and their GPUs; a server of its own has the last ones."""
@@ -247,5 +248,5 @@ def _round_up(value: int, multiple: int) -> int:
 
 
 def _power_of_two(limit: int) -> int:
-    """The largest that is not above the limit."""
-    return 1 << (limit.bit_length() - 1)
+    """The largest that is not above the limit; 1 for a limit of 0."""
+    return 1 << max(0, limit.bit_length() - 1)

@@ -27,10 +27,16 @@ def main() -> None:
             MYPYPATH=overlays,
         )
     ]
-    for name, framework in discover().items():
+    # The first algorithm and the last: one that reads data, and one that generates if there is one.
+    ends = {
+        (name, algorithms[end])
+        for name, framework in discover().items()
+        for algorithms in [list(framework.algorithms)]
+        for end in (0, -1)
+    }
+    for name, algorithm in sorted(ends):
         with tempfile.TemporaryDirectory() as folder:
             project = Path(folder) / name
-            algorithm = next(iter(framework.algorithms))
             new = ["new", str(project), "--framework", name, "--algorithm", algorithm]
             subprocess.run(
                 [sys.executable, "-m", "scaffolder", *new, "--yes", "--json"],

@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ SAMPLE = BASE / "tests" / "sample_rollouts.jsonl"
 sys.dont_write_bytecode = True
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["OMP_NUM_THREADS"] = "1"
+SMOKE_SECONDS = 180
 
 Result = subprocess.CompletedProcess[str]
 Command = Callable[..., Result]
@@ -57,3 +59,35 @@ def config(tmp_path: Path) -> Path:
     path = tmp_path / "trl_config.yaml"
     path.write_text("algorithm: sft\n")
     return path
+
+
+@pytest.fixture(scope="session")
+def smoked(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A project after `make smoke`, for the framework and algorithm of `projects.choices`."""
+    from projects import make, render
+
+    framework, algorithm = request.param
+    folder = tmp_path_factory.mktemp(f"{framework}-{algorithm}")
+    project = render(folder, "--framework", framework, "--algorithm", algorithm)
+    began = time.monotonic()
+    result = make(project, "smoke")
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert time.monotonic() - began < SMOKE_SECONDS
+    (project / "smoke.log").write_text(result.stdout)
+    return project
+
+
+@pytest.fixture(scope="session")
+def trl(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A TRL project for sft with data and a tiny model, ready to train."""
+    from projects import tiny
+
+    return tiny(tmp_path_factory.mktemp("trl"), "--algorithm", "sft")
+
+
+@pytest.fixture(scope="session")
+def grpo(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same for grpo."""
+    from projects import tiny
+
+    return tiny(tmp_path_factory.mktemp("grpo"), "--algorithm", "grpo")

@@ -3,11 +3,11 @@
 from dataclasses import replace
 
 from scaffolder.frameworks import Fact, Framework
+from scaffolder.frameworks._chat_template import judge
 from scaffolder.memory import TrainingCost
 from scaffolder.plan import Plan, Server
 from scaffolder.planning import Trainer, data_parallel_plan
 from scaffolder.spec import ProjectSpec
-from scaffolder.vocabulary import OFFLINE
 
 READ = "2026-11-22"
 SOURCE = "wheel trl 1.16.0"
@@ -50,6 +50,30 @@ CONFIG_CLASSES = {
     "rloo": "RLOOConfig",
 }
 """GRPOConfig for the others, which are variants of GRPO."""
+TITLES = {
+    "sft": "Supervised fine-tuning",
+    "dpo": "Direct preference optimization",
+    "kto": "Kahneman-Tversky optimization",
+    "rm": "A reward model",
+    "grpo": "Group relative policy optimization",
+    "rloo": "REINFORCE leave-one-out",
+    "dapo": "DAPO, a variant of GRPO,",
+    "gspo": "GSPO, a variant of GRPO,",
+}
+ROWS = {"preference": "pairs", "prompts": "responses"}
+DISTRIBUTED_TYPES = {
+    "ddp": "MULTI_GPU",
+    "fsdp2": "FSDP",
+    "zero2": "DEEPSPEED",
+    "zero3": "DEEPSPEED",
+}
+"""What Accelerate calls them."""
+SHARDING_WORDS = {
+    "ddp": "One process per GPU, each with a copy of the model.",
+    "fsdp2": "One process per GPU; weights and states are split over all of them (FSDP2).",
+    "zero2": "One process per GPU; gradients and optimizer states are split over all (ZeRO-2).",
+    "zero3": "One process per GPU; weights and states are split over all of them (ZeRO-3).",
+}
 
 
 class Trl(Framework):
@@ -76,10 +100,18 @@ class Trl(Framework):
     algorithms = {
         "sft": "sft",
         "dpo": "preference",
+        "kto": "unpaired",
+        "rm": "preference",
+        "grpo": "prompts",
+        "rloo": "prompts",
+        "dapo": "prompts",
+        "gspo": "prompts",
     }
     topologies = ("local",)
     patterns = ("direct",)
-    shardings = ("ddp", "fsdp2")
+    tunings = ("full", "lora", "qlora")
+    shardings = ("ddp", "fsdp2", "zero3", "zero2")
+    generations = ("vllm_colocate", "vllm_server", "transformers")
     unavailable = {
         "ppo": "TRL 1.16.0 no longer has a PPO trainer; verl and OpenRLHF do",
         "reinforce_pp": "TRL 1.16.0 has no REINFORCE++; rloo is the nearest, and verl and OpenRLHF "
@@ -109,6 +141,7 @@ class Trl(Framework):
             framework_version=self.version,
             requirements=self.requirements,
             shardings=("ddp",) if spec.tuning == "qlora" else self.shardings,
+            generation=self.generations[0],
             engine_share=ENGINE_SHARE,
             # With one row there is no second one to estimate the KL with, and KTOTrainer refuses.
             smallest_micro_batch=2 if spec.algorithm == "kto" else 1,
@@ -127,7 +160,7 @@ class Trl(Framework):
                     "port": "--main_process_port",
                 },
                 "server": _server(spec, plan),
-                "settings": _settings(spec),
+                "settings": _settings(spec, plan),
             }
         )
 
@@ -143,15 +176,22 @@ def _cost(spec: ProjectSpec) -> TrainingCost:
     return replace(cost, sequences_per_row=sequences, has_logits=spec.algorithm != "rm")
 
 
-def _settings(spec: ProjectSpec) -> dict[str, object]:
+def _settings(spec: ProjectSpec, plan: Plan) -> dict[str, object]:
     rate = LEARNING_RATES[spec.algorithm] * (1 if spec.tuning == "full" else ADAPTER_LEARNING_RATE)
+    alone = plan.sharding == "ddp" and plan.world_size == 1
+    template = judge(spec.model)
     return {
         "learning_rate": rate,
         "epochs_key": "num_train_epochs",
         "resume": "--resume_from_checkpoint latest",
         "override": "--learning_rate 2e-5",
+        "title": TITLES[spec.algorithm],
+        "rows": ROWS.get(plan.dataset_kind, "rows"),
         "config_class": CONFIG_CLASSES.get(spec.algorithm, "GRPOConfig"),
-        "online": spec.algorithm not in OFFLINE,
+        "distributed_type": "NO" if alone else DISTRIBUTED_TYPES[plan.sharding],
+        "sharding_words": "One process." if alone else SHARDING_WORDS[plan.sharding],
+        "assistant_only_loss": template.marks_turns is not False,
+        "template_words": template.words,
     }
 
 
@@ -171,11 +211,19 @@ def _server(spec: ProjectSpec, plan: Plan) -> Server | None:
     }
     words = [word for option in options.items() for word in option]
     return Server(
-        command=["vllm", "serve", spec.model, *words, "--enable-scale-out"],
+        command=[
+            "-m",
+            "vllm.entrypoints.cli.main",
+            "serve",
+            spec.model,
+            *words,
+            "--enable-scale-out",
+        ],
         # The endpoints through which the trainer sends its weights are part of the dev mode.
         environment={"VLLM_SERVER_DEV_MODE": "1"},
         gpus=plan.generation_gpus,
         port=SERVER_PORT,
+        address_option="--vllm_server_base_url",
     )
 
 

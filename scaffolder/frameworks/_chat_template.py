@@ -1,0 +1,71 @@
+"""Whether a model's chat template can mark what the model wrote, as far as that is seen from here.
+
+The template is looked for in a local folder and in the Hugging Face cache; nothing is downloaded.
+"""
+
+import json
+import os
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+MARKS = re.compile(r"\{%-?\s*generation\s*-?%\}")
+"""As TRL 1.16.0 looks for them (`has_generation_markers`)."""
+
+
+class Judgement(NamedTuple):
+    """What was found out about a chat template."""
+
+    marks_turns: bool | None
+    """Whether the loss can fall on the model's own words alone; None when it was not seen."""
+    words: str
+
+
+def judge(model: str) -> Judgement:
+    """Look at the chat template of a model, given as a folder or a Hugging Face id."""
+    for folder in _folders(model):
+        text = _template_in(folder)
+        if text is None:
+            continue
+        if MARKS.search(text):
+            return Judgement(True, "The model's chat template marks what the model writes.")
+        return Judgement(False, "The model's chat template does not mark what the model writes.")
+    return Judgement(None, "The model's chat template was not there to look at.")
+
+
+def _folders(model: str) -> Iterator[Path]:
+    """Where its files are, if they are on this machine."""
+    folder = Path(model).expanduser()
+    if folder.is_dir():
+        yield folder
+    elif re.fullmatch(r"[\w.-]+/[\w.-]+", model):
+        yield from _cached(model)
+
+
+def _cached(model: str) -> Iterator[Path]:
+    """The newest snapshot in the Hugging Face cache. Source: the cache's documented layout."""
+    home = Path(os.environ.get("HF_HOME") or Path.home() / ".cache" / "huggingface")
+    hub = Path(os.environ.get("HF_HUB_CACHE") or home / "hub")
+    repository = hub / f"models--{model.replace('/', '--')}"
+    try:
+        revision = (repository / "refs" / "main").read_text("utf-8").strip()
+    except OSError:
+        return
+    yield repository / "snapshots" / revision
+
+
+def _template_in(folder: Path) -> str | None:
+    try:
+        return (folder / "chat_template.jinja").read_text("utf-8")
+    except (OSError, ValueError):
+        pass
+    try:
+        config = json.loads((folder / "tokenizer_config.json").read_text("utf-8"))
+    except (OSError, ValueError):
+        return None
+    template = config.get("chat_template") if isinstance(config, dict) else None
+    if isinstance(template, list):
+        named = {each.get("name"): each.get("template") for each in template}
+        template = named.get("default")
+    return template if isinstance(template, str) else None

@@ -1,0 +1,80 @@
+"""Rendered projects, and the commands that a person types in them."""
+
+import json
+import shlex
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from conftest import Result, run
+from scaffolder.frameworks import discover
+
+SAMPLE = "tests/sample_rollouts.jsonl"
+
+
+def choices(*frameworks: str) -> list[Any]:
+    """Each framework with each of its algorithms. What is done with one project stays together."""
+    return [
+        pytest.param((name, algorithm), id=f"{name}-{algorithm}", marks=_together(name, algorithm))
+        for name, framework in discover().items()
+        if name in frameworks or not frameworks
+        for algorithm in framework.algorithms
+    ]
+
+
+def _together(name: str, algorithm: str) -> pytest.MarkDecorator:
+    return pytest.mark.xdist_group(f"{name}-{algorithm}")
+
+
+def render(folder: Path, *arguments: str) -> Path:
+    command = [sys.executable, "-m", "scaffolder", "new", "p", "--yes", "--json", *arguments]
+    result = run(command, folder)
+    assert result.returncode == 0, result.stderr
+    return folder / "p"
+
+
+def make(project: Path, *arguments: str, **options: Any) -> Result:
+    command = ["make", f"PYTHON={shlex.quote(sys.executable)}", *arguments]
+    return run(command, project, **options)
+
+
+def python(project: Path, *arguments: str, **options: Any) -> Result:
+    return run([sys.executable, *arguments], project, **options)
+
+
+def rows(path: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in path.read_text("utf-8").splitlines()]
+
+
+def curve(log: Path, key: str = "loss") -> dict[int, float]:
+    """One value of each logged step."""
+    return {entry["step"]: entry[key] for entry in rows(log) if key in entry}
+
+
+def train(project: Path, *arguments: str, config: str = "smoke_config.yaml") -> Result:
+    """A TRL project's trainer, on data that is there."""
+    words = ("--data_path", "training_data.jsonl", "--config", config, *arguments)
+    return python(project, "train_trl.py", *words)
+
+
+def tiny(folder: Path, *arguments: str) -> Path:
+    """A TRL project with data and a tiny model, ready to train."""
+    project = render(folder, "--framework", "trl", *arguments)
+    for command in (
+        ["tests/tiny_model.py", "--text", SAMPLE, "--output", "smoke/model"],
+        ["prepare_for_trl.py", "--input", SAMPLE, "--output", "training_data.jsonl"],
+    ):
+        result = python(project, *command)
+        assert result.returncode == 0, result.stderr
+    return project
+
+
+def until(condition: Callable[[], bool], seconds: float = 90) -> None:
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "it did not happen in time"
+        time.sleep(0.02)
