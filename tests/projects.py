@@ -2,6 +2,7 @@
 
 import json
 import shlex
+import stat
 import sys
 import time
 from collections.abc import Callable
@@ -71,6 +72,13 @@ def tiny(folder: Path, *arguments: str) -> Path:
         result = python(project, *command)
         assert result.returncode == 0, result.stderr
     return project
+
+
+def script(path: Path, body: str) -> Path:
+    """A program."""
+    path.write_text(f"#!/usr/bin/env bash\n{body}\n")
+    path.chmod(path.stat().st_mode | stat.S_IXUSR)
+    return path
 
 
 def until(condition: Callable[[], bool], seconds: float = 90) -> None:

@@ -1,20 +1,12 @@
 """The scripts that start the trainer: on which GPUs, with which server beside it."""
 
 import os
-import stat
 import subprocess
 from pathlib import Path
 
 import pytest
 
-from projects import render
-
-
-
-def script(path: Path, body: str) -> Path:
-    path.write_text(f"#!/usr/bin/env bash\n{body}\n")
-    path.chmod(path.stat().st_mode | stat.S_IXUSR)
-    return path
+from projects import render, script
 
 
 @pytest.mark.parametrize(

@@ -1,30 +1,42 @@
 """What train_trl.py accepts, and how it refuses the rest before a model is loaded."""
 
+import json
+import shutil
+from collections.abc import Callable, Iterator
 from dataclasses import fields
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
 
-from projects import python, render, train
+import train_trl
+from dataprep.errors import UserError
+from projects import python, render, rows, train
+from scaffolder.frameworks.trl import CONFIG_CLASSES, Trl
+
+Inside = Callable[..., None]
+PLANNED = {
+    *("per_device_train_batch_size", "gradient_accumulation_steps", "learning_rate"),
+    *("vllm_tensor_parallel_size", "vllm_max_model_length", "assistant_only_loss"),
+}
+CHOSEN = {"max_length", "num_train_epochs", "report_to", "num_generations", "max_completion_length"}
 
 
-
-def test_the_config_repeats_no_default_of_trl(tmp_path: Path) -> None:
+@pytest.mark.parametrize("algorithm", Trl.algorithms)
+def test_the_config_repeats_no_default_of_trl(tmp_path: Path, algorithm: str) -> None:
     """Beside what is planned or chosen, a key stands in it because it differs."""
-    from trl import DPOConfig, ModelConfig, SFTConfig
+    import trl
 
-    planned = {"per_device_train_batch_size", "gradient_accumulation_steps", "learning_rate"}
-    chosen = {"max_length", "num_train_epochs", "report_to"}
-    for algorithm, config_class in (("sft", SFTConfig), ("dpo", DPOConfig)):
-        project = render(tmp_path, "--framework", "trl", "--algorithm", algorithm)
-        config = yaml.safe_load((project / "trl_config.yaml").read_text("utf-8"))
-        defaults = {
-            field.name: field.default for c in (config_class, ModelConfig) for field in fields(c)
-        }
-        same = {key for key in config if key in defaults and config[key] == defaults[key]}
-        assert same <= planned | chosen
-        shutil.rmtree(project)
+    project = render(tmp_path, "--framework", "trl", "--algorithm", algorithm)
+    config = yaml.safe_load((project / "trl_config.yaml").read_text("utf-8"))
+    config_class = getattr(trl, CONFIG_CLASSES.get(algorithm, "GRPOConfig"))
+    defaults = {
+        field.name: field.default for each in (config_class, trl.ModelConfig)
+        for field in fields(each)
+    }  # fmt: skip
+    same = {key for key in config if key in defaults and config[key] == defaults[key]}
+    assert same <= PLANNED | CHOSEN
 
 
 def test_unknown_keys_are_refused_with_line_and_suggestion(trl: Path, tmp_path: Path) -> None:
@@ -51,19 +63,53 @@ def test_unknown_keys_are_refused_with_line_and_suggestion(trl: Path, tmp_path: 
         (("--data_path", "README.md"), "README.md:1"),
         (("--learning_rate", "fast"), "invalid float value: 'fast'"),
         (("--resume_from_checkpoint", "nowhere"), "no checkpoint nowhere"),
+        (("--save_total_limit", "1"), "Set it to 2 or more"),
         (("--eval_strategy", "steps"), "Add `eval_data_path"),
-        (("--algorithm", "ppo"), "It can be sft or dpo"),
+        (("--algorithm", "ppo"), "It can be sft, dpo"),
         (("--algorithm", "dpo"), "no such key: assistant_only_loss"),
+        (("--rewards", "rewards:score"), "no such option: --rewards"),
         (("--model_name_or_path", "./nowhere"), "nowhere"),
+        (("--padding_token", "<nothing>"), "not in the vocabulary"),
     ],
 )
-def test_bad_input_is_one_clear_error(trl: Path, arguments: tuple[str, str], said: str) -> None:
+def test_bad_input_is_one_clear_error(
+    trl: Path, inside: Inside, arguments: tuple[str, str], said: str
+) -> None:
     given = {"--data_path": "training_data.jsonl", "--config": "smoke_config.yaml"}
     given.update([arguments])
-    words = [word for pair in given.items() for word in pair]
-    result = python(trl, "train_trl.py", *words, "--check_only")
-    assert result.returncode == 2, result.stdout + result.stderr
-    assert said in result.stderr
+    refused(
+        inside, trl, *(word for pair in given.items() for word in pair), "--check_only", said=said
+    )
+
+
+@pytest.fixture
+def inside(monkeypatch: pytest.MonkeyPatch) -> Inside:
+    """train_trl.py in a project, without the seconds that it takes to start."""
+
+    def call(project: Path, *words: str) -> None:
+        monkeypatch.chdir(project)
+        monkeypatch.syspath_prepend(str(project))
+        train_trl.train(list(words))
+
+    return call
+
+
+def refused(inside: Inside, project: Path, *words: str, said: str) -> str:
+    """Refuses with an error that is printed without a traceback; returns what to do about it."""
+    if "--config" not in words:
+        words = ("--config", "smoke_config.yaml", "--data_path", "training_data.jsonl", *words)
+    with pytest.raises(UserError) as error:
+        inside(project, *words)
+    assert said in str(error.value)
+    assert error.value.exit_code in {1, 2}
+    return error.value.remedy
+
+
+def test_an_error_is_printed_without_a_traceback(trl: Path) -> None:
+    result = train(trl, "--learning_rate", "fast", "--check_only")
+    assert result.returncode == 2
+    assert result.stderr.startswith("error: TRL does not accept a value: ")
+    assert "invalid float value: 'fast'" in result.stderr
     assert "Traceback" not in result.stderr and "usage:" not in result.stderr
 
 
@@ -78,3 +124,147 @@ def test_help_and_other_ways_to_write_a_key(trl: Path) -> None:
     (trl / "odd.yaml").unlink()
     assert result.returncode == 2
     assert "no such key: on" in result.stderr and "no such key: 1" in result.stderr
+
+
+@pytest.fixture
+def output(trl: Path, grpo: Path) -> Iterator[None]:
+    yield
+    for project in (trl, grpo):
+        assert not list(project.glob("outputs/*/checkpoint-*")), "something was trained"
+        shutil.rmtree(project / "outputs", ignore_errors=True)
+
+
+@pytest.mark.usefixtures("output")
+@pytest.mark.parametrize("check", [(), ("--check_only",)], ids=["run", "check"])
+def test_nothing_short_enough_is_found_before_the_model_is_loaded(
+    trl: Path, grpo: Path, inside: Inside, check: tuple[str, ...]
+) -> None:
+    words = ("--output_dir", "outputs/short", *check)
+    said = "In all rows the prompt alone fills max_length = 8"
+    refused(inside, trl, *words, "--max_length", "8", said=said)
+    said = "All rows are longer than max_prompt_length = 8"
+    refused(inside, grpo, *words, "--max_prompt_length", "8", said=said)
+
+
+@pytest.mark.usefixtures("output")
+def test_a_padding_token_that_ends_texts_is_refused_and_another_helps(
+    trl: Path, inside: Inside
+) -> None:
+    model = trl / "ends"
+    shutil.copytree(trl / "smoke" / "model", model)
+    path = model / "tokenizer_config.json"
+    config = json.loads(path.read_text("utf-8"))
+    words = ("--model_name_or_path", "ends", "--output_dir", "outputs/ends", "--check_only")
+    for pad in (config["eos_token"], None):
+        path.write_text(json.dumps({**config, "pad_token": pad}), "utf-8")
+        remedy = refused(inside, trl, *words, said="which ends a text")
+        advice = remedy.split('padding_token: "')[1].split('"')[0]
+        data = ("--config", "smoke_config.yaml", "--data_path", "training_data.jsonl")
+        inside(trl, *data, *words, "--padding_token", advice)
+    shutil.rmtree(model)
+
+
+SCORES = {
+    "raises": ('raise KeyError("price")', "KeyError"),
+    "nothing": ("return None", "no number"),
+    "not finite": ('return float("nan")', "returned nan"),
+    "two of them": ("return [0.5, 0.5]", "no number"),
+}
+
+
+@pytest.mark.parametrize("how", SCORES)
+def test_rewards_that_are_no_numbers_are_found_before_the_model_is_loaded(
+    grpo: Path, inside: Inside, how: str
+) -> None:
+    name, said = write_score(grpo, how, *SCORES[how])
+    refused(inside, grpo, "--rewards", name, "--output_dir", f"outputs/{name}", said=said)
+    assert not (grpo / "outputs" / name).exists()
+
+
+def write_score(project: Path, how: str, body: str, said: str) -> tuple[str, str]:
+    name = f"odd_{how.replace(' ', '_')}"
+    head = "def score(prompt, response, ground_truth, metadata):\n"
+    (project / f"{name}.py").write_text(f"{head}    {body}\n")
+    return name, said
+
+
+def test_a_reward_that_only_a_real_response_spoils_stops_the_run(grpo: Path) -> None:
+    body = 'return 0.5 if not response else float("inf")'
+    name, said = write_score(grpo, "late", body, "returned inf")
+    words = ("--rewards", name, "--output_dir", f"outputs/{name}", "--max_steps", "2")
+    result = train(grpo, *words)
+    assert result.returncode == 1 and said in result.stderr, result.stderr[-2000:]
+    assert "Traceback" not in result.stderr
+    assert "process(es)" in result.stdout
+    assert not (grpo / "outputs" / name / "final").exists()
+
+
+@pytest.mark.usefixtures("output")
+def test_rows_with_tools_need_an_environment_or_are_left_out(
+    grpo: Path, inside: Inside, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ("--output_dir", "outputs/tools", "--check_only", "--rows_with_tools")
+    data = rows(grpo / "training_data.jsonl")
+    with_tools = sum(bool(row["tools"]) for row in data)
+    assert 0 < with_tools < len(data)
+    said = f"{with_tools} rows of training_data.jsonl have tools"
+    refused(inside, grpo, *words, "refuse", said=said)
+    given = ("--config", "smoke_config.yaml", "--data_path", "training_data.jsonl", *words)
+    inside(grpo, *given, "drop")
+    assert f"{len(data) - with_tools} prompts" in capsys.readouterr().out
+    inside(grpo, *given, "refuse", "--environment", "environment:Shop")
+    assert f"{len(data)} prompts" in capsys.readouterr().out
+    refused(
+        inside, grpo, *words, "refuse", "--environment", "environment:No", said="no environment"
+    )
+
+
+def test_what_is_not_installed_is_said_in_one_line(grpo: Path, inside: Inside) -> None:
+    words = ("--use_vllm", "true", "--output_dir", "outputs/vllm")
+    refused(inside, grpo, *words, said="TRL refuses to start: vLLM is not available")
+
+
+Prepared = Callable[..., list[dict[str, Any]]]
+
+
+@pytest.fixture
+def prepared(tmp_path: Path) -> Prepared:
+    """The rows of an algorithm, prepared from the sample rollouts."""
+
+    def call(algorithm: str, **changes: Any) -> list[dict[str, Any]]:
+        project = render(tmp_path, "--framework", "trl", "--algorithm", algorithm)
+        path = project / "trl_config.yaml"
+        config = yaml.safe_load(path.read_text("utf-8")) | changes
+        path.write_text(yaml.safe_dump(config), "utf-8")
+        words = ("--input", "tests/sample_rollouts.jsonl", "--output", "data.jsonl")
+        result = python(project, "prepare_for_trl.py", *words)
+        assert result.returncode == 0, result.stderr
+        found = rows(project / "data.jsonl")
+        shutil.rmtree(project)
+        return found
+
+    return call
+
+
+def test_where_turns_cannot_be_marked_each_is_a_row(prepared: Prepared) -> None:
+    """The same turns of the model, each after all that it had seen."""
+    whole, apart = prepared("sft"), prepared("sft", assistant_only_loss=False)
+    assert any(len(row["completion"]) > 1 for row in whole)
+    assert all(len(row["completion"]) == 1 for row in apart)
+    expected = [
+        [*row["prompt"], *row["completion"][: at + 1]]
+        for row in whole
+        for at, message in enumerate(row["completion"])
+        if message["role"] == "assistant"
+    ]
+    found = [[*row["prompt"], *row["completion"]] for row in apart]
+    assert sorted(map(str, found)) == sorted(map(str, expected))
+    kto = prepared("kto")
+    assert all([m["role"] for m in row["completion"]] == ["assistant"] for row in kto)
+    assert {row["label"] for row in kto} == {True, False}
+
+
+def test_a_reward_model_judges_whole_completions(prepared: Prepared) -> None:
+    pairs = prepared("rm")
+    assert any(len(row["chosen"]) > 1 for row in pairs)
+    assert all(len(row["chosen"]) == 1 for row in prepared("dpo"))

@@ -1,11 +1,13 @@
 """What train_trl.py loads is what prepare_for_trl.py wrote."""
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from projects import python, render, rows, train
 from rollouts import write
 from trl_data import load, rows_of
 
@@ -29,21 +31,21 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures("cache")
 def test_numbers_are_loaded_exactly(tmp_path: Path) -> None:
-    rows = [row(number / 100) for number in range(100)]
-    data = load(str(write(tmp_path / "data.jsonl", *rows)), COLUMNS)
-    assert [data[at] for at in range(100)] == rows
+    wanted = [row(number / 100) for number in range(100)]
+    data = load(str(write(tmp_path / "data.jsonl", *wanted)), COLUMNS)
+    assert [data[at] for at in range(100)] == wanted
     counted = data.map(lambda each: {"text": json.dumps(each["completion"])})
     assert "0.7," in counted[70]["text"], "also where datasets writes them again"
 
 
 @pytest.mark.usefixtures("cache")
 def test_shards_are_loaded_in_place_of_the_file(tmp_path: Path) -> None:
-    rows = [row(number) for number in range(5)]
-    write(tmp_path / "data-00001-of-00002.jsonl", *rows[:3])
-    write(tmp_path / "data-00002-of-00002.jsonl", *rows[3:])
+    wanted = [row(number) for number in range(5)]
+    write(tmp_path / "data-00001-of-00002.jsonl", *wanted[:3])
+    write(tmp_path / "data-00002-of-00002.jsonl", *wanted[3:])
     path = tmp_path / "data.jsonl"
-    assert list(load(str(path), COLUMNS)) == rows
-    assert list(rows_of(path, COLUMNS)) == rows
+    assert list(load(str(path), COLUMNS)) == wanted
+    assert list(rows_of(path, COLUMNS)) == wanted
 
 
 def test_a_folder_with_an_odd_name_is_no_pattern(trl: Path, tmp_path: Path) -> None:
@@ -60,9 +62,9 @@ def test_a_folder_with_an_odd_name_is_no_pattern(trl: Path, tmp_path: Path) -> N
 def test_a_row_reaches_the_trainer_unchanged(trl: Path) -> None:
     """Tools and arguments differ from row to row; nothing is filled with null."""
     script = (
-        "import json, train_trl\n"
+        "import json, trl_data\n"
         "columns = ['prompt', 'completion', 'tools']\n"
-        "print(json.dumps(list(train_trl.load('training_data.jsonl', columns))))"
+        "print(json.dumps(list(trl_data.load('training_data.jsonl', columns))))"
     )
     loaded = json.loads(python(trl, "-c", script).stdout.splitlines()[-1])
     assert loaded == rows(trl / "training_data.jsonl")
@@ -72,11 +74,11 @@ def test_a_row_reaches_the_trainer_unchanged(trl: Path) -> None:
 def test_the_loss_falls_on_the_words_of_the_model_alone(trl: Path) -> None:
     """Decode the labels that TRL computes: assistant turns of the completion, and no more."""
     script = (
-        "import json, train_trl, trl\n"
+        "import json, trl_data, trl_settings, trl\n"
         "from transformers import AutoTokenizer\n"
         "args = ['--config', 'smoke_config.yaml', '--output_dir', 'outputs/mask']\n"
-        "run, training, model = train_trl.parse(args)\n"
-        "data = train_trl.load('training_data.jsonl', ['prompt', 'completion', 'tools'])\n"
+        "run, training, model = trl_settings.parse(args)\n"
+        "data = trl_data.load('training_data.jsonl', ['prompt', 'completion', 'tools'])\n"
         "name = model.model_name_or_path\n"
         "trainer = trl.SFTTrainer(model=name, args=training, train_dataset=data)\n"
         "tokenizer = AutoTokenizer.from_pretrained('smoke/model')\n"
@@ -118,8 +120,8 @@ def test_types_that_change_late_in_the_data_do_not_matter(trl: Path, tmp_path: P
     path = tmp_path / "late.jsonl"
     path.write_text("".join(json.dumps(each) + "\n" for each in data))
     script = (
-        "import json, train_trl\n"
-        f"data = train_trl.load({str(path)!r}, ['prompt', 'completion', 'tools'])\n"
+        "import json, trl_data\n"
+        f"data = trl_data.load({str(path)!r}, ['prompt', 'completion', 'tools'])\n"
         "print(json.dumps([len(data), data[len(data) - 1]]))"
     )
     loaded = json.loads(python(trl, "-c", script).stdout.splitlines()[-1])

@@ -10,17 +10,15 @@ which wins. Launch several GPUs with the script in `launch/`.
     --resume_from_checkpoint latest        go on after the newest checkpoint in output_dir
 """
 
-import importlib
 import sys
 from typing import Any
 
-from rewards_checked import load_score
-
 from dataprep.errors import UserError, run
+from rewards_checked import load_score
 from trl_checkpoints import check_output, marker, remove_broken, save_final
 from trl_checks import check_data, load_tokenizer
 from trl_data import load, load_prompts
-from trl_rewards import reward_function
+from trl_rewards import load_environment, reward_function
 from trl_settings import Algorithm, algorithm_of, parse
 
 
@@ -88,18 +86,6 @@ def rows(run: Any, path: str, algorithm: Algorithm, tokenizer: Any) -> Any:
     if algorithm.online:
         return load_prompts(run, algorithm.columns, tokenizer, path)
     return load(path, algorithm.columns)
-
-
-def load_environment(name: str) -> Any:
-    """The class of `module:class`, whose public methods are the tools."""
-    module, _, attribute = name.partition(":")
-    try:
-        return getattr(importlib.import_module(module), attribute)
-    except (ImportError, AttributeError) as error:
-        raise UserError(
-            f"There is no environment {name!r}: {error}.",
-            "Give `module:class`, see environment.py.",
-        ) from None
 
 
 if __name__ == "__main__":

@@ -4,12 +4,12 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from rewards_checked import load_score
 from tqdm import tqdm
 
 from dataprep.errors import UserError
+from rewards_checked import load_score
 from trl_data import Row, prompt_tokens, rows_of, tokens
-from trl_rewards import reward_function
+from trl_rewards import load_environment, reward_function
 from trl_settings import Algorithm
 
 PADDING = ("pad", "reserved", "unused", "unk")
@@ -111,6 +111,8 @@ def _check_online(run: Any, path: Path, first: Row, algorithm: Algorithm) -> Non
     """The reward function answers, and the model will see the tools that the rows speak of."""
     score = reward_function(load_score(run.rewards))
     score([first["prompt"]], [""], [first["ground_truth"]], [first["metadata"]])
+    if run.environment is not None:
+        load_environment(run.environment)
     if run.environment is not None or run.rows_with_tools == "drop":
         return
     with_tools = sum(bool(row["tools"]) for row in rows_of(path, algorithm.columns))

@@ -1,8 +1,10 @@
-"""`rewards.py` in the form that TRL calls."""
+"""`rewards.py` and environments in the form that TRL calls."""
 
+import importlib
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from dataprep.errors import UserError
 from rewards_checked import Score, reward_of
 
 Reward = Callable[..., list[float]]
@@ -41,3 +43,15 @@ def last_text(completion: Any) -> str:
     if isinstance(content, list):
         return "".join(part.get("text", "") for part in content)
     return content or ""
+
+
+def load_environment(name: str) -> Any:
+    """The class of `module:class`, whose public methods are the tools."""
+    module, _, attribute = name.partition(":")
+    try:
+        return getattr(importlib.import_module(module), attribute)
+    except (ImportError, AttributeError) as error:
+        raise UserError(
+            f"There is no environment {name!r}: {error}.",
+            "Give `module:class`, see environment.py.",
+        ) from None
