@@ -54,6 +54,7 @@ def weights_of(checkpoint: Path) -> Weights | None:
 
 def _from_fsdp(folder: Path) -> Weights:
     """One state dict, without any process group."""
+    from torch.distributed.checkpoint.api import CheckpointException
     from torch.distributed.checkpoint.default_planner import _EmptyStateDictLoadPlanner
     from torch.distributed.checkpoint.filesystem import FileSystemReader
     from torch.distributed.checkpoint.state_dict_loader import _load_state_dict
@@ -67,11 +68,12 @@ def _from_fsdp(folder: Path) -> Weights:
             planner=planner(keys={"model"}),
             no_dist=True,
         )
-    except Exception as error:
-        # A part that is not there, or not whole, is an error of one of many kinds.
-        reason = " ".join(str(error).split())[:300]
+    except (Exception, CheckpointException) as error:
+        # A part that is not there, or not whole, is an error of one of many kinds, and those of
+        # reading carry a whole traceback as their text.
+        *_, reason = str(error).strip().splitlines() or [type(error).__name__]
         raise UserError(
-            f"{folder} is not whole: {reason or type(error).__name__}",
+            f"{folder} is not whole: {reason[:300]}",
             "Its processes may have been stopped while saving, or its parts may lie on several "
             "machines. Take another checkpoint.",
         ) from None

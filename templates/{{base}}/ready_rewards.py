@@ -186,8 +186,8 @@ def _plain(text: str, case: bool) -> str:
 
 
 def _close(one: Decimal, other: Decimal, tolerance: float, relative: float) -> bool:
-    if one == other:
-        return True
+    if one == other or not (tolerance or relative):
+        return one == other
     both = float(one), float(other)
     return all(map(math.isfinite, both)) and math.isclose(
         *both, abs_tol=tolerance, rel_tol=relative

@@ -2,133 +2,166 @@
 
     python evaluate.py --model outputs/my-run/final --prompts training_data.prompts.jsonl
 
-Give several models (the one before training and the one after) to compare them in one table.
-Responses and rewards go to --output, one line each. Tools are shown to the model but not run: a
-response that calls one is scored by its text.
+Give several models (the one before training first, the one after last) to compare them in one
+table. A model is a folder, a folder of LoRA weights, or a Hugging Face id. Responses and rewards go
+to --output, one line each. Tools are shown to the model but not run: a response that calls one is
+scored by its text. Reasoning between think tags is not scored.
+
+Reward models write nothing; they score the held-out pairs of --pairs instead.
 """
 
 import argparse
 import json
-from collections.abc import Iterator, Sequence
+import math
+import sys
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
-from typing import Any
 
-from tqdm import tqdm
-
+from dataprep.commands import demand
 from dataprep.errors import UserError, run
-from dataprep.write import Output
-from rewards import score
+from dataprep.write import Output, together
+from evaluation import table
+from evaluation.generate import Sampling, responses
+from evaluation.pairs import PAIR_KEYS, pairs_that_fit, scored
+from evaluation.prompts import read_rows, that_fit
+from evaluation.report import report
+from model_folders import check_model, is_reward_model
+from rewards_checked import load_score
 
 PROMPT_KEYS = {"task", "prompt", "tools", "ground_truth", "metadata"}
 
 
 def main() -> None:
+    arguments = parser().parse_args()
+    for name in ("max_new_tokens", "batch_size", "limit", "samples"):
+        demand(f"--{name}", getattr(arguments, name), math.inf, 1)
+    demand("--temperature", arguments.temperature, math.inf)
+    if arguments.samples > 1 and arguments.temperature == 0:
+        raise UserError(
+            "With --temperature 0 all samples of a prompt are the same.", "Leave it out, or raise."
+        )
+    models = list(dict.fromkeys(arguments.model))
+    for model in models:
+        check_model(model)
+    judges = [model for model in models if is_reward_model(model)]
+    if judges:
+        for model in models:
+            if model not in judges:
+                say(f"{model} is left out: it has no head that scores, only a reward model does.")
+        evaluate_pairs(judges, arguments)
+    else:
+        evaluate_responses(models, arguments)
+
+
+def parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--model", nargs="+", required=True, help="Hugging Face ids or folders")
-    parser.add_argument("--prompts", type=Path, default=Path("training_data.prompts.jsonl"))
-    parser.add_argument("--output", type=Path, default=Path("evaluation.jsonl"))
-    parser.add_argument("--max_new_tokens", type=int, default=512)
-    parser.add_argument("--temperature", type=float, default=0.0, help="0 takes the likeliest")
-    parser.add_argument("--batch_size", type=int, default=8)
-    parser.add_argument("--limit", type=int, help="only the first prompts")
-    arguments = parser.parse_args()
-    for name in ("max_new_tokens", "batch_size", "limit"):
-        if getattr(arguments, name) is not None and getattr(arguments, name) < 1:
-            raise UserError(f"--{name} is {getattr(arguments, name)}.", "Give 1 or more.")
-    for model in arguments.model:
-        check_model(model)
-    prompts = read_prompts(arguments.prompts)[: arguments.limit]
-    results = {}
-    with Output(arguments.output) as output:
-        for model in arguments.model:
-            results[model] = list(responses(model, prompts, arguments))
-            for row in results[model]:
-                output.write(row)
-    print_table(results)
-    print(f"wrote {arguments.output}")
+    add = parser.add_argument
+    add("--model", nargs="+", required=True, help="Hugging Face ids or folders")
+    add("--prompts", type=Path, default=Path("training_data.prompts.jsonl"))
+    add("--pairs", type=Path, help="for reward models (default: .eval.jsonl beside --prompts)")
+    add("--output", type=Path, default=Path("evaluation.jsonl"), help="a line each response")
+    add("--report", type=Path, help="the table and samples side by side, as Markdown: report.md")
+    add("--json", action="store_true", help="print the table for scripts")
+    add("--samples", type=int, default=1, help="responses to each prompt, for pass@k")
+    add("--max_new_tokens", type=int, default=512)
+    add(
+        "--temperature",
+        type=float,
+        help="0 takes the likeliest token (default: 0, and 1 with several samples)",
+    )
+    add("--seed", type=int, default=0, help="the same seed draws the same responses")
+    add("--batch_size", type=int, default=8, help="responses that are written at once")
+    add("--limit", type=int, help="only the first prompts")
+    add("--rewards", default="rewards", help="another module, or module:function")
+    add("--solved_from", type=float, default=0.5, help="lowest reward that solves (default 0.5)")
+    return parser
 
 
-def check_model(name: str) -> None:
-    """Before a long evaluation of the first model, see that the others are there."""
-    from transformers import AutoConfig, AutoTokenizer
-
-    try:
-        AutoConfig.from_pretrained(name)
-        AutoTokenizer.from_pretrained(name)
-    except (OSError, ValueError) as error:
-        raise UserError(f"Cannot load {name}: {error}", "Give a trained model.") from None
-
-
-def read_prompts(path: Path) -> list[dict[str, Any]]:
-    """Rows with prompt, tools, ground_truth and metadata, as prepare_for_*.py writes them."""
-    try:
-        with path.open(encoding="utf-8") as lines:
-            rows = [json.loads(line) for line in lines]
-    except (OSError, ValueError) as error:
-        raise UserError(f"Cannot read {path}: {error}.", "Run `make prepare` first.") from None
-    if any(not isinstance(row, dict) or not set(row) >= PROMPT_KEYS for row in rows):
-        raise UserError(
-            f"{path} holds rows without {', '.join(sorted(PROMPT_KEYS))}.",
-            "Give the .prompts.jsonl that prepare_for_*.py writes.",
-        )
-    if not rows:
-        raise UserError(f"{path} is empty: no task is held out.", "Raise --eval_share.")
-    return rows
-
-
-def responses(
-    name: str, prompts: Sequence[dict[str, Any]], arguments: argparse.Namespace
-) -> Iterator[dict[str, Any]]:
-    """Generate in batches, the prompts padded on the left."""
-    import torch
-    from transformers import AutoModelForCausalLM, AutoTokenizer
-
-    tokenizer = AutoTokenizer.from_pretrained(name, padding_side="left")
-    model = AutoModelForCausalLM.from_pretrained(name, dtype="auto")
-    model = model.to("cuda" if torch.cuda.is_available() else "cpu").eval()
-    sampling = {"do_sample": False}
-    if arguments.temperature > 0:
-        sampling = {"do_sample": True, "temperature": arguments.temperature}
-    for start in tqdm(range(0, len(prompts), arguments.batch_size), desc=f"evaluating {name}"):
-        batch = prompts[start : start + arguments.batch_size]
-        texts = [
-            tokenizer.apply_chat_template(
-                row["prompt"], tools=row["tools"], add_generation_prompt=True, tokenize=False
-            )
-            for row in batch
-        ]
-        inputs = tokenizer(texts, return_tensors="pt", padding=True, add_special_tokens=False)
-        inputs = {key: inputs[key].to(model.device) for key in ("input_ids", "attention_mask")}
-        with torch.inference_mode():
-            generated = model.generate(
-                **inputs, max_new_tokens=arguments.max_new_tokens, **sampling
-            )
-        for row, tokens in zip(batch, generated[:, inputs["input_ids"].shape[1] :], strict=True):
-            yield _result(name, row, tokenizer.decode(tokens, skip_special_tokens=True), tokens)
+def evaluate_responses(models: Sequence[str], arguments: argparse.Namespace) -> None:
+    """Generate, score, compare."""
+    score = load_score(arguments.rewards)
+    remedy = "Give the .prompts.jsonl that prepare_for_*.py writes."
+    rows = read_rows(arguments.prompts, PROMPT_KEYS, remedy)[: arguments.limit]
+    prompts = that_fit(models, rows, arguments.max_new_tokens)
+    given = arguments.temperature
+    temperature = (1.0 if arguments.samples > 1 else 0.0) if given is None else given
+    sampling = Sampling(
+        samples=arguments.samples,
+        max_new_tokens=arguments.max_new_tokens,
+        temperature=temperature,
+        batch_size=arguments.batch_size,
+        seed=arguments.seed,
+    )
+    notes = _skipped(len(rows) - len(prompts), "prompts", "for --max_new_tokens after them")
+    outputs = _files(arguments)
+    with together(outputs):
+        results = {model: responses(model, prompts, sampling, score) for model in models}
+        measures = table.of_responses(results, arguments.samples, arguments.solved_from)
+        change = table.reward_change(results, arguments.samples)
+        if change is not None:
+            about = f"{change[0]:+.3f}, with a standard error of {change[1]:.3f} over the prompts"
+            notes.append(f"The mean reward changed by {about}.")
+        text = partial(report, results, measures, notes, arguments.samples)
+        _write(outputs, results, text)
+    _show(arguments, results, measures, notes)
 
 
-def _result(name: str, row: dict[str, Any], text: str, tokens: Any) -> dict[str, Any]:
-    reward = score(row["prompt"], text, row["ground_truth"], row["metadata"])
-    return {
-        "model": name,
-        "task": row["task"],
-        "prompt": row["prompt"],
-        "response": text,
-        "ground_truth": row["ground_truth"],
-        "reward": float(reward),
-        "tokens": len(tokens),
-    }
+def evaluate_pairs(models: Sequence[str], arguments: argparse.Namespace) -> None:
+    """Score held-out pairs with reward models."""
+    path = arguments.pairs
+    if path is None:
+        name = arguments.prompts.name.replace(".prompts.jsonl", ".eval.jsonl")
+        path = arguments.prompts.with_name(name)
+    remedy = "Give the .eval.jsonl that prepare_for_*.py writes for preference data."
+    rows = read_rows(path, PAIR_KEYS, remedy)[: arguments.limit]
+    pairs = pairs_that_fit(models, rows)
+    notes = _skipped(len(rows) - len(pairs), "pairs", "for them")
+    outputs = _files(arguments)
+    with together(outputs):
+        results = {model: scored(model, pairs, arguments.batch_size) for model in models}
+        measures = table.of_pairs(results)
+        _write(outputs, results, partial(report, results, measures, notes, 0))
+    _show(arguments, results, measures, notes)
 
 
-def print_table(results: dict[str, list[dict[str, Any]]]) -> None:
-    print(f"{'prompts':>8} {'mean reward':>12} {'mean tokens':>12}  model")
-    for name, rows in results.items():
-        count = len(rows)
-        reward = sum(row["reward"] for row in rows) / count
-        tokens = sum(row["tokens"] for row in rows) / count
-        print(f"{count:>8} {reward:>12.3f} {tokens:>12.1f}  {name}")
+def _files(arguments: argparse.Namespace) -> list[Output]:
+    """Responses, and the report where one is asked for."""
+    return [Output(path) for path in (arguments.output, arguments.report) if path]
+
+
+def _write(outputs: Sequence[Output], results: table.Results, text: Callable[[], str]) -> None:
+    for rows in results.values():
+        for row in rows:
+            outputs[0].write(row)
+    for output in outputs[1:]:
+        output.write(text().encode())
+
+
+def _show(
+    arguments: argparse.Namespace,
+    results: table.Results,
+    measures: Sequence[table.Measure],
+    notes: Sequence[str],
+) -> None:
+    if arguments.json:
+        print(json.dumps({**table.as_json(results, measures), "notes": notes}))
+    else:
+        print("\n".join([table.text(results, measures), *notes]))
+    for path in filter(None, (arguments.output, arguments.report)):
+        say(f"wrote {path}")
+
+
+def _skipped(count: int, what: str, room: str) -> list[str]:
+    """A note on what is too long."""
+    return [f"{count} {what} are skipped: the model has no room {room}."] if count else []
+
+
+def say(text: str) -> None:
+    """To the terminal, beside what a script reads."""
+    print(text, file=sys.stderr)
 
 
 if __name__ == "__main__":

@@ -24,6 +24,7 @@ How it is run on inputs of any size:
     index.py          a few bytes a row, to compare rows by     gather.py       choose, copy, pair
     engine.py         one process, several, or Ray              manifest.py     what was done
     look.py, survey/  what rollouts hold                        report/         `make report`
+    recorded.py       rollouts as a reward function sees them, for `make rewards`
 
 Any step can be replaced: they are plain functions over the types, and only `read`, `stage`, `work`,
 `gather` and `write` touch files.

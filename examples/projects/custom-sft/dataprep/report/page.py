@@ -60,11 +60,12 @@ def page(report: Report) -> Html:
         inputs(report.manifests),
     )
     shown = [section for section in body if section]
-    html = element("html", _head(report), _body(report, shown), lang="en")
+    html = element("html", head(report.title), _body(report, shown), lang="en")
     return joined(Html("<!doctype html>\n"), html)
 
 
-def _head(report: Report) -> Html:
+def head(title: str) -> Html:
+    """What stands before the body of a page."""
     style = Html(STYLE.read_text("utf-8"))
     return element(
         "head",
@@ -72,7 +73,7 @@ def _head(report: Report) -> Html:
         element("meta", http_equiv="Content-Security-Policy", content=POLICY),
         element("meta", name="viewport", content="width=device-width, initial-scale=1"),
         element("meta", name="color-scheme", content="light dark"),
-        element("title", report.title),
+        element("title", title),
         element("style", style),
     )
 

@@ -58,8 +58,7 @@ def share_bar(title: str, parts: Sequence[tuple[str, int, str]]) -> Html:
     for name, count, class_ in shown:
         width = 100 * count / whole
         label = element("title", f"{name}: {count:,} ({percent(count, whole)})")
-        rect = _rect(x, 0, width, 10, f"part {class_}")
-        drawn.append(element("g", label, rect))
+        drawn.append(element("g", label, rect(x, 0, width, 10, f"part {class_}")))
         x += width
     words = "; ".join(f"{name} {count:,} ({percent(count, whole)})" for name, count, _ in shown)
     bar = element(
@@ -77,10 +76,9 @@ def share_bar(title: str, parts: Sequence[tuple[str, int, str]]) -> Html:
 def meter(part: int, whole: int, class_: str = "") -> Html:
     """A small bar beside a number that says the same."""
     width = 100 * part / whole if whole else 0
-    rect = _rect(0, 0, width, 10, f"part {class_}".strip())
     return element(
         "svg",
-        rect,
+        rect(0, 0, width, 10, f"part {class_}".strip()),
         class_="meter",
         aria_hidden="true",
         viewBox="0 0 100 10",
@@ -101,11 +99,11 @@ def sparkline(title: str, bars: Sequence[Bar], low: float, high: float) -> Html:
         place = (middle - low) / (high - low) if high > low else 0.5
         x = min(max(place, 0.0), 1.0) * (100 - width)
         height = max(1.0, 24 * bar.count / top)
-        drawn.append(_rect(x, 24 - height, width, height, "part"))
+        drawn.append(rect(x, 24 - height, width, height, "part"))
     return element(
         "svg",
         element("title", f"{title}: {_in_words(bars, 'rollouts')}"),
-        _line(0, 100, 24, 24, "axis"),
+        line(0, 100, 24, 24, "axis"),
         drawn,
         class_="spark",
         role="img",
@@ -140,17 +138,17 @@ def _bar(bar: Bar, index: int, slot: float, top: int, unit: str, class_: str) ->
     tip = element("title", f"{bar_name(bar, last=False)}: {bar.count:,} {unit}")
     count = None
     if slot >= COUNTED_BAR:
-        count = _text(brief(bar.count), x + width / 2, y - 4, "count")
-    return element("g", tip, _rect(x, y, width, height, f"part {class_}".strip()), count)
+        count = text(brief(bar.count), x + width / 2, y - 4, "count")
+    return element("g", tip, rect(x, y, width, height, f"part {class_}".strip()), count)
 
 
 def _grid(top: int) -> Html:
     lines = []
     for count in (0, top / 2, top):
         y = HEIGHT - BOTTOM - (HEIGHT - TOP - BOTTOM) * count / top
-        lines.append(_line(LEFT, WIDTH - RIGHT, y, y, "axis" if count == 0 else "grid"))
+        lines.append(line(LEFT, WIDTH - RIGHT, y, y, "axis" if count == 0 else "grid"))
         if count == int(count):
-            lines.append(_text(brief(count), LEFT - 6, y + 4, "tick end"))
+            lines.append(text(brief(count), LEFT - 6, y + 4, "tick end"))
     return joined(*lines)
 
 
@@ -176,7 +174,7 @@ def _labels(labels: Sequence[Label], slot: float) -> Html:
         half = LETTER * len(words) / 2
         last = index == len(wanted) - 1
         if x - half >= free and (last or x + half <= ends):
-            shown.append(_text(words, min(x, WIDTH - half), HEIGHT - BOTTOM + 16, "tick"))
+            shown.append(text(words, min(x, WIDTH - half), HEIGHT - BOTTOM + 16, "tick"))
             free = x + half + LETTER
     return joined(shown)
 
@@ -187,8 +185,8 @@ def _limit_line(bars: Sequence[Bar], slot: float, limit: float | None) -> Html |
             x = LEFT + slot * (index + (limit - bar.low) / (bar.high - bar.low))
             anchor = "end" if x > WIDTH / 2 else "start"
             shift = -5 if anchor == "end" else 5
-            label = _text(f"limit {number(limit)}", x + shift, TOP - 4, f"limit {anchor}")
-            return joined(_line(x, x, TOP - 12, HEIGHT - BOTTOM, "limit"), label)
+            label = text(f"limit {number(limit)}", x + shift, TOP - 4, f"limit {anchor}")
+            return joined(line(x, x, TOP - 12, HEIGHT - BOTTOM, "limit"), label)
     return None
 
 
@@ -212,21 +210,21 @@ def _in_words(bars: Sequence[Bar], unit: str) -> str:
     return f"{unit} by value. {'; '.join(words)}"
 
 
-def _rect(x: float, y: float, width: float, height: float, class_: str) -> Html:
+def rect(x: float, y: float, width: float, height: float, class_: str) -> Html:
     places = {"x": x, "y": y, "width": width, "height": height}
-    return element("rect", class_=class_, **{name: _short(at) for name, at in places.items()})
+    return element("rect", class_=class_, **{name: short(at) for name, at in places.items()})
 
 
-def _line(x1: float, x2: float, y1: float, y2: float, class_: str) -> Html:
+def line(x1: float, x2: float, y1: float, y2: float, class_: str) -> Html:
     places = {"x1": x1, "x2": x2, "y1": y1, "y2": y2}
-    return element("line", class_=class_, **{name: _short(at) for name, at in places.items()})
+    return element("line", class_=class_, **{name: short(at) for name, at in places.items()})
 
 
-def _text(words: str, x: float, y: float, class_: str) -> Html:
-    return element("text", words, x=_short(x), y=_short(y), class_=class_)
+def text(words: str, x: float, y: float, class_: str) -> Html:
+    return element("text", words, x=short(x), y=short(y), class_=class_)
 
 
-def _short(place: float) -> str:
+def short(place: float) -> str:
     return f"{place:.2f}".rstrip("0").rstrip(".")
 
 

@@ -1,0 +1,141 @@
+"""The curves of a run: `python plot.py log.jsonl`."""
+
+import json
+import math
+import re
+from html import unescape
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import plot
+from conftest import BASE
+from dataprep.errors import UserError
+from dataprep.report.curves import MOST, Curve, chart, smooth
+from scripts import call
+
+SCRIPT = BASE / "plot.py"
+Entry = dict[str, Any]
+
+
+def log(folder: Path, *entries: Entry | str) -> Path:
+    path = folder / "log.jsonl"
+    lines = (each if isinstance(each, str) else json.dumps(each) for each in entries)
+    path.write_text("\n".join(lines) + "\n")
+    return path
+
+
+def run_of(steps: int) -> list[Entry]:
+    """A run as TRL's GRPO logs it, with the summary at its end."""
+    entries = [
+        {
+            "step": step,
+            "loss": 0.01 * (-1) ** step,
+            "reward": step / steps,
+            "reward_std": 0.2,
+            "completions/mean_length": 40 + step,
+            "grad_norm": 1.5,
+            "learning_rate": 1e-6,
+            "num_tokens": 10 * step,
+        }
+        for step in range(1, steps + 1)
+    ]
+    return [*entries, {"step": steps, "train_runtime": 3.0, "train_loss": 0.1}]
+
+
+def titles(html: str) -> list[str]:
+    return re.findall(r"<h3>(.*?)</h3>", html)
+
+
+def test_the_page_has_a_chart_for_what_was_logged(tmp_path: Path) -> None:
+    log(tmp_path, *run_of(60), {"step": 60, "eval_reward": 0.9})
+    done = call(SCRIPT, tmp_path, "log.jsonl --output curve.html")
+    assert done.returncode == 0, done.stderr
+    html = (tmp_path / "curve.html").read_text("utf-8")
+    assert titles(html) == [
+        "Reward", "Loss", "Response length, tokens", "Gradient norm", "Learning rate"
+    ]  # fmt: skip
+    assert html.count('class="raw"') == 5 and html.count('class="mean"') == 5
+    assert html.count("<polygon") == 1, "the spread of the reward"
+    assert "The reward rose from 0.108 to 0.908" in html
+    assert "in training by step: 0.0167 at step 1, 1 at step 60" in html
+    assert "<title>step 30: in training 0.5</title>" in html
+    assert "held out" in html
+
+
+def test_the_page_needs_no_network_and_cannot_be_broken(tmp_path: Path) -> None:
+    folder = tmp_path / "<script>alert(1)<"
+    folder.mkdir()
+    html = plot.page(folder / "log.jsonl", run_of(3))
+    assert "<script" not in html and "&lt;script" in html
+    assert not re.search(r"(src|href)=|https?://|url\(", html.replace("url(#", ""))
+    assert "default-src 'none'" in unescape(html) and "prefers-color-scheme: dark" in html
+
+
+def test_short_and_long_runs(tmp_path: Path) -> None:
+    for steps in (1, 2, 19, 5000):
+        html = plot.page(tmp_path / "log.jsonl", plot.read(log(tmp_path, *run_of(steps))))
+        assert "NaN" not in html and "nan" not in re.findall(r'points="(.*?)"', html)
+        assert len(html) < 600_000
+        assert max(map(len, re.findall(r'points="(.*?)"', html))) < 30 * 2 * MOST
+
+
+def test_extremes_are_not_lost_when_there_are_many_values() -> None:
+    points = [(float(step), 9.0 if step == 7_777 else 1.0) for step in range(20_000)]
+    drawn = chart("x", [Curve("x", points)])
+    raw = re.findall(r'class="raw" points="(.*?)"', drawn)[0].split()
+    heights = [float(place.split(",")[1]) for place in raw]
+    assert heights.count(min(heights)) == 1 and max(heights) - min(heights) > 100
+
+
+def test_the_mean_follows_without_lag() -> None:
+    line = [(float(step), 2.0 * step) for step in range(300)]
+    assert [round(value, 6) for _, value in smooth(line)][10:290] == [
+        2.0 * s for s in range(10, 290)
+    ]
+    noise = [(float(step), (-1.0) ** step) for step in range(300)]
+    assert max(abs(value) for _, value in smooth(noise)) < 0.2
+    assert smooth(line[:5]) == line[:5]
+
+
+def test_values_that_are_no_numbers_are_said(tmp_path: Path) -> None:
+    entries: list[Entry] = [
+        {"step": 1, "loss": math.nan},
+        {"step": 2, "loss": 1.0},
+        {"step": 3, "loss": "2"},
+    ]
+    html = plot.page(tmp_path / "log.jsonl", plot.read(log(tmp_path, *entries)))
+    assert "loss is no finite number at 2 of 3 steps" in html
+
+
+def test_pairs_and_own_trainers_have_their_curves(tmp_path: Path) -> None:
+    entries = [
+        {"step": 1, "total_steps": 9, "loss": 1, "tokens_per_second": 5, "rewards/chosen": 0.1,
+         "rewards/rejected": 0, "rewards/accuracies": 0.5, "rewards/margins": 0.1}
+    ]  # fmt: skip
+    html = plot.page(tmp_path / "log.jsonl", entries)
+    assert {"Rewards of pairs", "Pairs in the right order", "Margin of pairs"} <= {*titles(html)}
+    assert "Tokens a second" in titles(html) and "of 9" in html
+    assert "second" in re.findall(r'<circle class="(.*?)"', html)[2]
+
+
+def test_a_log_that_is_being_written_is_read_as_far_as_it_goes(tmp_path: Path) -> None:
+    path = log(tmp_path, *run_of(3))
+    path.write_text(path.read_text() + '{"step": 4, "lo')
+    assert plot.read(path)[-1]["step"] == 3
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [('{"loss": 1}\n', "log.jsonl:1 is no JSON"), ("no\n", ":1 is no JSON"), ("", "no value")],
+)
+def test_what_is_no_log_is_refused(tmp_path: Path, text: str, said: str) -> None:
+    (tmp_path / "log.jsonl").write_text(text)
+    done = call(SCRIPT, tmp_path, "log.jsonl --output curve.html")
+    assert done.returncode == 2 and said in done.stderr
+    assert not (tmp_path / "curve.html").exists()
+    with pytest.raises(UserError, match="Cannot read"):
+        plot.read(tmp_path / "none")
+    named = call(SCRIPT, tmp_path, "log.jsonl --output log.jsonl")
+    assert named.returncode == 2 and "no name of a web page" in named.stderr
