@@ -12,7 +12,7 @@ from scaffolder.errors import UserError
 from scaffolder.frameworks import Framework
 from scaffolder.plan import Plan
 from scaffolder.spec import ProjectSpec
-from scaffolder.vocabulary import TRACKERS
+from scaffolder.vocabulary import OFFLINE, TRACKERS
 
 TITLES = {
     "sft": "supervised fine-tuning on the best rollouts",
@@ -29,6 +29,12 @@ TITLES = {
     "slurm": "a Slurm cluster",
     "ray": "a running Ray cluster",
     "kubernetes": "a Kubernetes cluster",
+    "full": "all weights",
+    "lora": "adapters beside frozen weights, for less memory",
+    "qlora": "the same, with the frozen weights in 4 bits",
+    "vllm_colocate": "vLLM on the GPUs that train",
+    "vllm_server": "vLLM on GPUs of its own",
+    "transformers": "the trainer itself, which is slow",
     "direct": "data in, model out",
     "continuous": "generate, train, generate with the new model, and again",
     "staged": "named stages that can be resumed",
@@ -87,7 +93,7 @@ def _glance_at(path: str) -> str | None:
 
 
 def _ask_offered(framework: Framework, answers: Answers, fitting: str | None) -> None:
-    """Algorithm, topology and pattern, of what the framework offers; a single choice is taken.
+    """What the framework offers more than one of; a single choice is taken.
 
     Args:
         fitting: the algorithm that fits the rollouts, offered first.
@@ -96,9 +102,13 @@ def _ask_offered(framework: Framework, answers: Answers, fitting: str | None) ->
         ("algorithm", "Which algorithm?", tuple(framework.algorithms)),
         ("topology", "Where are the GPUs?", framework.topologies),
         ("pattern", "Which pattern?", framework.patterns),
+        ("tuning", "Which weights are trained?", framework.tunings),
+        ("generation", "What generates the responses?", framework.generations),
     )
     for name, question, words in questions:
-        if name in answers:
+        if name in answers or not words:
+            continue
+        if name == "generation" and answers["algorithm"] in OFFLINE:
             continue
         titles = {word: f"{word}: {TITLES[word]}" for word in words}
         if name == "algorithm" and fitting in titles:

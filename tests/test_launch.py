@@ -1,12 +1,17 @@
 """The scripts that start the trainer: on which GPUs, with which server beside it."""
 
 import os
+import shlex
+import signal
+import socket
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
-from projects import render, script
+from conftest import run
+from projects import render, script, until
 
 
 @pytest.mark.parametrize(
@@ -51,3 +56,160 @@ def test_launch_script_counts_gpus_and_passes_arguments_on(
         *("accelerate_config.yaml", "train_trl.py", "--data_path", "a b"),
         *("--config", "trl_config.yaml", "--learning_rate", "1e-6"),
     ]
+
+
+SERVER = """
+import http.server, os, sys, time
+words = sys.argv[1:]
+assert words[0] == "serve", words
+print("GPUs", os.environ["CUDA_VISIBLE_DEVICES"], os.environ["VLLM_SERVER_DEV_MODE"], flush=True)
+if os.environ.get("SERVER_FAILS"):
+    sys.exit("out of memory, or so")
+time.sleep(float(os.environ.get("SERVER_SECONDS", 1)))
+class Handler(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        self.send_response(200 if self.path == "/health" else 404)
+        self.end_headers()
+    def log_message(self, *_): pass
+http.server.HTTPServer(("", int(words[words.index("--port") + 1])), Handler).serve_forever()
+"""
+"""In place of vLLM's own, which needs a GPU: answers on /health after a while."""
+TRAINER = """
+import os, sys, time, urllib.request
+if os.environ.get("TRAINER_SECONDS"):
+    time.sleep(float(os.environ["TRAINER_SECONDS"]))
+words = sys.argv[1:]
+print("trains on", os.environ["CUDA_VISIBLE_DEVICES"])
+print("words", *words)
+address = words[words.index("--vllm_server_base_url") + 1]
+print("health", urllib.request.urlopen(address + "/health").status)
+sys.exit(int(os.environ.get("TRAINER_CODE", 0)))
+"""
+
+
+@pytest.fixture
+def served(tmp_path: Path) -> tuple[Path, dict[str, str]]:
+    """A project whose server has a GPU of its own, and an environment with four GPUs in it."""
+    words = ("--framework", "trl", "--algorithm", "grpo", "--gpus-per-node", "4")
+    project = render(tmp_path, *words, "--set", "generation=vllm_server")
+    port = free_port()
+    for path in (project / "launch").glob("*.sh"):
+        path.write_text(path.read_text("utf-8").replace("8000", str(port)), "utf-8")
+    server = tmp_path / "modules" / "vllm/entrypoints/cli/main.py"
+    server.parent.mkdir(parents=True)
+    server.write_text(SERVER)
+    trainer = tmp_path / "modules" / "trainer.py"
+    trainer.write_text(TRAINER)
+    tools = tmp_path / "bin"
+    tools.mkdir()
+    script(tools / "nvidia-smi", "\n".join(f"echo {gpu}" for gpu in range(4)))
+    real = shlex.quote(sys.executable)
+    python = script(
+        tools / "python",
+        f'[[ $2 == accelerate.commands.launch ]] || exec {real} "$@"\n'
+        f'shift 2; exec {real} {shlex.quote(str(trainer))} "$@"',
+    )
+    return project, {
+        "PATH": f"{tools}:{os.environ['PATH']}",
+        "PYTHON": str(python),
+        "PYTHONPATH": str(tmp_path / "modules"),
+        "PORT": str(port),
+    }
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def answers(port: str) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", int(port))) == 0
+
+
+Served = tuple[Path, dict[str, str]]
+
+
+def test_the_server_is_waited_for_and_stopped_when_training_ends(served: Served) -> None:
+    project, environment = served
+    result = run([str(project / "launch/local.sh"), "--max_steps", "1"], project, env=environment)
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert "trains on 0,1,2" in result.stdout, "and not on that of the server"
+    assert "GPUs 3 1" in (project / "server.log").read_text("utf-8")
+    assert "health 200" in result.stdout
+    assert "--num_processes" not in result.stdout and result.stdout.count("--max_steps 1") == 1
+    assert not answers(environment["PORT"])
+
+
+def test_the_server_is_stopped_when_training_fails(served: Served) -> None:
+    project, environment = served
+    environment |= {"TRAINER_CODE": "7"}
+    result = run([str(project / "launch/local.sh")], project, env=environment)
+    assert result.returncode == 7
+    assert not answers(environment["PORT"])
+
+
+def test_a_server_that_dies_ends_the_wait_and_shows_why(served: Served) -> None:
+    project, environment = served
+    environment |= {"SERVER_FAILS": "1"}
+    result = run([str(project / "launch/local.sh")], project, env=environment, timeout=30)
+    assert result.returncode == 1
+    assert "out of memory, or so" in result.stderr
+    assert "ended before it was ready" in result.stderr
+    assert "trains on" not in result.stdout
+
+
+def test_a_server_that_never_answers_is_given_up(served: Served) -> None:
+    project, environment = served
+    environment |= {"SERVER_SECONDS": "1000", "SERVER_TIMEOUT": "1"}
+    result = run([str(project / "launch/local.sh")], project, env=environment, timeout=60)
+    assert result.returncode == 1 and "no answer from" in result.stderr
+
+
+def test_a_port_that_is_taken_is_refused_at_once(served: Served) -> None:
+    project, environment = served
+    with socket.create_server(("", int(environment["PORT"]))):
+        result = run([str(project / "launch/local.sh")], project, env=environment, timeout=30)
+    assert result.returncode == 2 and "is taken" in result.stderr
+
+
+def test_a_terminated_launch_leaves_no_server_behind(served: Served) -> None:
+    project, environment = served
+    environment |= {"TRAINER_SECONDS": "300"}
+    command = [str(project / "launch/local.sh")]
+    with subprocess.Popen(command, cwd=project, env=environment, start_new_session=True) as process:
+        until(lambda: answers(environment["PORT"]))
+        os.killpg(process.pid, signal.SIGTERM)
+        assert process.wait(30) != 0
+    until(lambda: not answers(environment["PORT"]), 30)
+
+
+def test_the_last_of_several_machines_generates(tmp_path: Path, served: Served) -> None:
+    """Both on this machine: the server's ends when the trainer's port has been there and gone."""
+    _, environment = served
+    words = ("--framework", "trl", "--algorithm", "grpo", "--gpus-per-node", "4", "--nodes", "2")
+    project = render(tmp_path / "modules", *words, "--set", "generation=vllm_server")
+    script_ = project / "launch" / "server.sh"
+    text = script_.read_text("utf-8").replace("8000", environment["PORT"])
+    script_.write_text(text.replace("sleep 5", "sleep 0.2"), "utf-8")
+    main = free_port()
+    shared = {"MAIN_ADDRESS": "127.0.0.1", "SERVER_ADDRESS": "127.0.0.1", "MAIN_PORT": str(main)}
+    environment |= shared
+    command = [str(project / "launch/local.sh")]
+    with subprocess.Popen(
+        command, cwd=project, env={**environment, "NODE_RANK": "1"}, stdout=subprocess.PIPE
+    ) as last:
+        with socket.create_server(("", main)):
+            first = run(command, project, env={**environment, "NODE_RANK": "0"}, timeout=60)
+            assert first.returncode == 0, first.stdout + first.stderr
+            assert "trains on 0,1,2,3" in first.stdout and "health 200" in first.stdout
+            assert f"--machine_rank 0 --main_process_ip 127.0.0.1 --main_process_port {main}" in (
+                " ".join(first.stdout.split())
+            )
+        assert last.wait(60) == 0
+    assert "GPUs 0,1,2,3 1" in (project / "server.log").read_text("utf-8")
+    assert not answers(environment["PORT"])
+    alone = run(command, project, env={**environment, "NODE_RANK": ""}, timeout=30)
+    assert alone.returncode != 0 and "start this script on 2 machines" in alone.stderr

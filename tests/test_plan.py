@@ -10,11 +10,12 @@ from hypothesis import strategies as st
 
 from conftest import Command
 from scaffolder import spec as specs
-from scaffolder.errors import InfeasiblePlan
-from scaffolder.frameworks import discover, matrix, resolve
+from scaffolder.errors import InfeasiblePlan, UnsupportedChoice
+from scaffolder.frameworks import discover, matrix, resolve, variants
 from scaffolder.memory import model_billions
 from scaffolder.plan import Plan
 from scaffolder.spec import ProjectSpec
+from scaffolder.vocabulary import Algorithm
 
 CHOICES = [(each.name, algorithm) for each, algorithm, _, _ in matrix()]
 
@@ -30,44 +31,123 @@ def plan_of(**answers: Any) -> Plan:
     return resolve(spec).plan(spec)
 
 
+VARIANTS = [
+    (name, algorithm, variant)
+    for name, algorithm in sorted(set(CHOICES))
+    for variant in variants(discover()[name], algorithm)
+]
+
+
 @given(
-    choice=st.sampled_from(CHOICES),
+    choice=st.sampled_from(VARIANTS),
     gpus=st.integers(1, 64),
+    nodes=st.sampled_from([1, 1, 2, 16]),
     batch=st.none() | st.integers(1, 5000),
     billions=st.none() | st.floats(0.05, 100),
     length=st.integers(16, 100_000),
     memory=st.floats(8, 200),
 )
 def test_batches_multiply_out(
-    choice: tuple[str, str],
+    choice: tuple[str, Algorithm, dict[str, str]],
     gpus: int,
+    nodes: int,
     batch: int | None,
     billions: float | None,
     length: int,
     memory: float,
 ) -> None:
-    framework, algorithm = choice
+    framework, algorithm, variant = choice
+    spec = spec_of(
+        framework=framework,
+        algorithm=algorithm,
+        **variant,
+        nodes=nodes,
+        gpus_per_node=gpus,
+        global_batch_size=batch,
+        model="m",
+        model_billions=billions,
+        sequence_length=length,
+        gpu_memory=memory,
+    )
     try:
-        plan = plan_of(
-            framework=framework,
-            algorithm=algorithm,
-            gpus_per_node=gpus,
-            global_batch_size=batch,
-            model="m",
-            model_billions=billions,
-            sequence_length=length,
-            gpu_memory=memory,
-        )
-    except InfeasiblePlan as error:
+        plan = resolve(spec).plan(spec)
+    except (InfeasiblePlan, UnsupportedChoice) as error:
         assert error.reasons
-        assert batch is None or batch % gpus or billions
         return
     product = plan.micro_batch_size * plan.accumulation_steps * plan.data_parallel
     assert product == plan.global_batch_size
     assert batch is None or plan.global_batch_size == batch
-    assert plan.world_size == plan.data_parallel * plan.tensor_parallel == gpus
+    assert plan.world_size == plan.data_parallel * plan.tensor_parallel
+    assert plan.world_size % plan.training_nodes == 0
+    assert plan.world_size + plan.generation_gpus <= gpus * nodes
+    assert plan.server or plan.world_size == gpus * nodes
     assert (plan.memory is None) == (billions is None)
     assert plan.memory is None or plan.memory.states <= memory
+    if plan.generation:
+        assert plan.global_batch_size % spec.num_generations == 0
+        assert spec.completion_length < length
+        assert plan.server or plan.world_size % plan.generation_tensor_parallel == 0
+    if algorithm == "kto":
+        assert plan.micro_batch_size >= 2
+    if "sharding" in variant:
+        assert plan.sharding == variant["sharding"]
+
+
+def test_what_was_chosen_alone_is_always_planned() -> None:
+    """A model that is small enough, on one GPU or on eight: nothing stands in the way."""
+    for framework, algorithm, variant in VARIANTS:
+        for gpus in (1, 8):
+            spec = spec_of(framework=framework, algorithm=algorithm, gpus_per_node=gpus, **variant)
+            reasons = resolve_reasons(spec)
+            alone = variant.get("generation") == "vllm_server" and gpus == 1
+            split = variant["tuning"] == "qlora" and variant["sharding"] != "ddp"
+            assert bool(reasons) == (alone or split), (algorithm, variant, gpus, reasons)
+
+
+def resolve_reasons(spec: ProjectSpec) -> list[str]:
+    try:
+        resolve(spec).plan(spec)
+    except (InfeasiblePlan, UnsupportedChoice) as error:
+        return list(error.reasons)
+    return []
+
+
+def test_a_server_takes_gpus_of_its_own() -> None:
+    words = {"algorithm": "grpo", "generation": "vllm_server"}
+    eight = plan_of(gpus_per_node=8, **words)
+    assert (eight.world_size, eight.generation_gpus) == (6, 2)
+    assert eight.server and eight.server.gpus == 2
+    assert eight.global_batch_size % 6 == 0 and eight.global_batch_size % 8 == 0
+    given_four = plan_of(gpus_per_node=8, generation_gpus=4, **words)
+    assert (given_four.world_size, given_four.generation_gpus) == (4, 4)
+    two = plan_of(gpus_per_node=8, nodes=2, **words)
+    assert (two.world_size, two.training_nodes, two.generation_gpus) == (8, 1, 8)
+    large = plan_of(gpus_per_node=8, model="m-32b", tuning="lora", **words)
+    assert large.generation_gpus == 2, "32 billion weights in bfloat16 take 60 GiB of 0.9 x 80"
+    with pytest.raises(InfeasiblePlan, match="leaves none"):
+        plan_of(gpus_per_node=1, **words)
+
+
+def test_a_colocated_engine_takes_its_share_of_the_memory() -> None:
+    plan = plan_of(algorithm="grpo", gpus_per_node=8)
+    assert plan.generation == "vllm_colocate" and plan.memory
+    assert plan.memory.generation == pytest.approx(0.3 * 80)
+    assert plan_of(gpus_per_node=8).generation is None
+    large = plan_of(algorithm="grpo", gpus_per_node=8, model="m-14b", tuning="lora")
+    assert large.generation_tensor_parallel == 2
+
+
+def test_adapters_cost_a_fraction_of_the_states() -> None:
+    full, lora, qlora = (plan_of(tuning=each).memory for each in ("full", "lora", "qlora"))
+    assert full and lora and qlora
+    assert full.states > 6 * lora.states > 12 * qlora.states
+    reference = plan_of(algorithm="dpo", tuning="lora").memory
+    assert reference and reference.states == lora.states, "the reference is the frozen model"
+
+
+def test_responses_must_leave_room_for_a_prompt() -> None:
+    with pytest.raises(InfeasiblePlan, match="leave no room for a prompt"):
+        plan_of(algorithm="grpo", sequence_length=1024, completion_length=1024)
 
 
 @given(gpus=st.integers(1, 16), batch=st.integers(1, 200))

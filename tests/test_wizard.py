@@ -9,6 +9,7 @@ import yaml
 
 from rollouts import record, says, write
 
+SIZES = ("How many GPUs", "How much memory", "Which model")
 ENTER, DOWN, CTRL_C = "\r", "\x1b[B", "\x03"
 
 
@@ -34,6 +35,7 @@ def test_enter_takes_the_defaults(tmp_path: Path) -> None:
         "Where are the rollouts",
         "Which framework trains",
         "Which algorithm",
+        "Which weights",
         "How many GPUs",
         "How much memory",
         "Which model",
@@ -62,6 +64,8 @@ def test_answers_are_typed_corrected_and_shown_before_anything_is_written(tmp_pa
     wizard.send(ENTER)
     wizard.expect("Which algorithm")
     wizard.send(DOWN + ENTER)
+    wizard.expect("Which weights")
+    wizard.send(DOWN + ENTER)
     wizard.expect("How many GPUs")
     wizard.send("x")
     wizard.send(ENTER)
@@ -78,13 +82,31 @@ def test_answers_are_typed_corrected_and_shown_before_anything_is_written(tmp_pa
     wizard.expect(pexpect.EOF)
     saved = answers(tmp_path / "mine")
     assert (saved["algorithm"], saved["gpus_per_node"]) == ("dpo", 4)
-    assert saved["model"] == "Qwen/Qwen3-0.6B-large-2B"
+    assert (saved["model"], saved["tuning"]) == ("Qwen/Qwen3-0.6B-large-2B", "lora")
+
+
+def test_online_algorithms_ask_what_generates(tmp_path: Path) -> None:
+    flags = ("--framework", "trl", "--algorithm", "grpo", "--tuning", "full", "--tracker", "none")
+    wizard = start(tmp_path, "p", *flags, "--set", "gpus_per_node=2")
+    for question, keys in (
+        ("Where are the rollouts", ENTER),
+        ("What generates the responses", DOWN + ENTER),
+        ("How much memory", ENTER),
+        ("Which model", ENTER),
+    ):
+        wizard.expect(question)
+        wizard.send(keys)
+    wizard.expect("vLLM on 1 GPU.s. of its own, 1 train")
+    wizard.expect("Write the project")
+    wizard.send(ENTER)
+    wizard.expect(pexpect.EOF)
+    assert answers(tmp_path / "p")["generation"] == "vllm_server"
 
 
 @pytest.mark.parametrize(("keys", "code"), [(CTRL_C, 130), ("n", 130)], ids=["ctrl-c", "no"])
 def test_stopping_at_the_last_question_writes_nothing(tmp_path: Path, keys: str, code: int) -> None:
     wizard = start(tmp_path, "p", "--framework", "trl", "--algorithm", "sft", "--tracker", "none")
-    for question in ("Where are the rollouts", "How many GPUs", "How much memory", "Which model"):
+    for question in ("Where are the rollouts", "Which weights", *SIZES):
         wizard.expect(question)
         wizard.send(ENTER)
     wizard.expect("Write the project")
@@ -127,6 +149,8 @@ def test_an_occupied_directory_is_refused_before_any_question(tmp_path: Path) ->
 
 def test_ctrl_d_is_ctrl_c(tmp_path: Path) -> None:
     wizard = start(tmp_path, "p", "--framework", "trl", "--rollouts", "r", "--algorithm", "sft")
+    wizard.expect("Which weights")
+    wizard.send(ENTER)
     wizard.expect("How many GPUs")
     wizard.send("\x7f\x04")
     wizard.expect("nothing was written")
@@ -150,7 +174,7 @@ def test_bad_flags_are_refused_before_any_question(tmp_path: Path) -> None:
 def test_answers_are_not_lost_when_they_cannot_be_planned(tmp_path: Path) -> None:
     flags = ("--framework", "trl", "--algorithm", "sft", "--model", "org/m-70B")
     wizard = start(tmp_path, "p", *flags, "--tracker", "none")
-    for question in ("Where are the rollouts", "How many GPUs", "How much memory"):
+    for question in ("Where are the rollouts", "Which weights", *SIZES[:2]):
         wizard.expect(question)
         wizard.send(ENTER)
     wizard.expect("70 billion weights")
@@ -171,7 +195,7 @@ def test_rollouts_that_are_there_are_looked_at_and_decide_what_is_offered_first(
     wizard.expect("4 of 4 tasks have two or more different rewards")
     wizard.expect(r"dpo.*fits the rollouts")
     wizard.send(ENTER)
-    for question in ("How many GPUs", "How much memory", "Which model", "Write the project"):
+    for question in ("Which weights", *SIZES, "Write the project"):
         wizard.expect(question)
         wizard.send(ENTER)
     wizard.expect("make smoke")

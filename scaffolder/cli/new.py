@@ -74,6 +74,30 @@ def new(
         str | None,
         typer.Option(metavar="GIB", help="Memory of one GPU, GiB.", rich_help_panel=CHOICES),
     ] = None,
+    tuning: Annotated[
+        str | None,
+        typer.Option(
+            help="All weights, or adapters.",
+            autocompletion=_one_of(vocabulary.TUNINGS),
+            rich_help_panel=CHOICES,
+        ),
+    ] = None,
+    sharding: Annotated[
+        str | None,
+        typer.Option(
+            help="What the training processes share.",
+            autocompletion=_one_of(vocabulary.SHARDINGS),
+            rich_help_panel=CHOICES,
+        ),
+    ] = None,
+    generation: Annotated[
+        str | None,
+        typer.Option(
+            help="What generates, for online algorithms.",
+            autocompletion=_one_of(vocabulary.GENERATIONS),
+            rich_help_panel=CHOICES,
+        ),
+    ] = None,
     model: Annotated[
         str | None, typer.Option(help="Hugging Face id or local folder.", rich_help_panel=CHOICES)
     ] = None,
@@ -127,6 +151,9 @@ def new(
         "nodes": nodes,
         "gpus_per_node": gpus_per_node,
         "gpu_memory": gpu_memory,
+        "tuning": tuning,
+        "sharding": sharding,
+        "generation": generation,
         "model": model,
         "rollouts": rollouts,
         "tracker": tracker,

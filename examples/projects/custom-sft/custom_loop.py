@@ -30,6 +30,8 @@ def train(settings: Settings, data: Dataset, tokenizer: Any, resume: bool) -> No
     world, total = join_world(), settings.total_steps(len(data.examples))
     with ExitStack() as at_the_end:
         at_the_end.callback(world.leave)
+        if world.main:
+            print(f"{settings.algorithm} in {world.size} process(es) on {world.device.type}")
         model = load_model(settings, world)
         optimizer = make_optimizer(model, settings)
         if checkpoint:

@@ -10,12 +10,13 @@ import argparse
 import math
 from pathlib import Path
 
-from dataprep.commands import SAMENESS, clean_up_when_terminated, demand, options_of, parser_of
+from dataprep.commands import SAMENESS, clean_up_when_terminated, options_of, parser_of
 from dataprep.errors import UserError, run
 from dataprep.filter import Rules, TaskRules
 from dataprep.normalise import Shape
 from dataprep.pipeline import filter_rollouts
 from dataprep.report.trainer import trainer_of
+from dataprep.values import demand
 
 PROJECT = Path(__file__).resolve().parent
 NOT_TRAINERS = {"smoke_config", "accelerate_config"}

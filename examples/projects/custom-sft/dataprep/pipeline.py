@@ -7,7 +7,7 @@ from typing import Any, Literal
 import msgspec
 
 from . import gather
-from .build import Judged, trajectory
+from .build import Judged, by_turn, trajectory
 from .choose import PROMPTS, PairRules, Picks, balance
 from .filter import Rules, TaskRules
 from .normalise import Shape
@@ -43,6 +43,8 @@ class Recipe(msgspec.Struct, frozen=True):
     pairs: PairRules = PairRules()
     whole_completions: bool = False
     """Pairs of whole completions, as a reward model wants them."""
+    per_turn: bool = False
+    """A row for each turn of the model, for sft and unpaired data."""
     arguments: Literal["object", "text"] = "object"
     """What the arguments of calls are in the rows."""
 
@@ -134,13 +136,17 @@ def _rows(
 ) -> Iterator[tuple[int, bytes]]:
     """The rows of one rollout. Those that are paired later are lines until then."""
     held = held_out(rollout.task, recipe.eval_share)
-    built: Any = rollout
-    if recipe.kind == "unpaired":
-        built = Judged(rollout, rollout.reward >= recipe.good_from)
+    side = gather.EVALUATION if held else TRAIN
+    if recipe.kind == "preference":
+        yield side, line
     elif recipe.kind == "trajectories":
-        built = trajectory(rollout)
-    body = line if recipe.kind == "preference" else _encode(row(built))
-    yield gather.EVALUATION if held else TRAIN, body
+        yield side, _encode(row(trajectory(rollout)))
+    else:
+        for each in by_turn(rollout) if recipe.per_turn else (rollout,):
+            built: Any = each
+            if recipe.kind == "unpaired":
+                built = Judged(each, rollout.reward >= recipe.good_from)
+            yield side, _encode(row(built))
     if held:
         rollout.metadata = rollout.metadata or metadata_of(line)
         yield PROMPTS, _encode(prompt_row(rollout))

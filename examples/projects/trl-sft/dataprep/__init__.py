@@ -19,7 +19,7 @@ Start with `pipeline.py`, which puts the steps in order. What each of them is:
 
 How it is run on inputs of any size:
 
-    run.py            spans of the input, counts, the end       commands.py     the command lines
+    run.py            spans of the input, counts, the end       commands.py, values.py
     stage.py          one span: lines in, rows and index out    work.py         the folder of a run
     index.py          a few bytes a row, to compare rows by     gather.py       choose, copy, pair
     engine.py         one process, several, or Ray              manifest.py     what was done

@@ -1,6 +1,6 @@
 """What the rows of each dataset kind are made of."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import msgspec
 
@@ -80,6 +80,17 @@ def trajectory(rollout: Rollout) -> Trajectory:
         tokens=rollout.turn_tokens,
         metadata=rollout.metadata,
     )
+
+
+def by_turn(rollout: Rollout) -> Iterator[Rollout]:
+    """A rollout for each message of the model, with all that stands before it as the prompt.
+
+    For trainers that learn everything after the prompt: what the model did not write is in it.
+    """
+    for at, message in enumerate(rollout.completion):
+        if message.role == "assistant":
+            prompt = [*rollout.prompt, *rollout.completion[:at]]
+            yield msgspec.structs.replace(rollout, prompt=prompt, completion=[message])
 
 
 def _shared(one: Sequence[Message], other: Sequence[Message]) -> int:

@@ -3,9 +3,8 @@
 import argparse
 import importlib
 import math
-import re
 import signal
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, get_args
 
@@ -20,6 +19,7 @@ from .normalise import Shape
 from .parquet import Columns
 from .pipeline import Kind, Recipe, Row, prepare
 from .run import Options
+from .values import assignment, demand, size
 
 SAMENESS = ("keep", "exact", "normalised")
 
@@ -96,33 +96,13 @@ def options_of(arguments: argparse.Namespace, suffixes: tuple[str, ...] = (".jso
     )
 
 
-def size(text: str) -> int:
-    """Bytes: 500MB, 4GiB, 1000000."""
-    found = re.fullmatch(r"(\d+) ?([KMGT]?)(i?)B?", text.strip(), re.IGNORECASE)
-    if found is None or int(found[1]) == 0:
-        raise argparse.ArgumentTypeError(f"{text!r} is no size like 500MB or 4GiB")
-    base = 1024 if found[3] else 1000
-    bytes_: int = int(found[1]) * base ** " KMGT".index(found[2].upper() or " ")
-    return bytes_
-
-
-def assignment(text: str) -> tuple[str, str]:
-    """old=new."""
-    old, equals, new = text.partition("=")
-    if not (old and equals and new):
-        raise argparse.ArgumentTypeError(f"{text!r} is not old=new")
-    return old, new
-
-
-def demand(name: str, value: float | None, highest: float = 1, lowest: float = 0) -> None:
-    """Refuse a number out of range; None is none."""
-    if value is not None and not lowest <= value <= highest:
-        most = "" if highest == math.inf else f" to {highest:g}"
-        raise UserError(f"{name} is {value:g}.", f"Give a number from {lowest:g}{most}.")
-
-
 def prepare_command(
-    description: str | None, *, framework: str, config: str, kinds: Mapping[str, Kind]
+    description: str | None,
+    *,
+    framework: str,
+    config: str,
+    kinds: Mapping[str, Kind],
+    implied: Callable[[Mapping[str, Any]], Mapping[str, Any]] = lambda _: {},
 ) -> None:
     """Run one framework's preparation.
 
@@ -130,13 +110,20 @@ def prepare_command(
         framework: a module of `dataprep.formats`, which says what rows look like.
         config: the trainer's config, which names the algorithm.
         kinds: dataset kind of each algorithm.
+        implied: the options that follow from that config, where they are not given.
     """
     clean_up_when_terminated()
     rows = importlib.import_module(f"dataprep.formats.{framework}")
     parser = parser_of(description)
     _add_recipe(parser, config)
     arguments = parser.parse_args()
-    kind = arguments.kind or kinds[_algorithm(arguments.config, kinds)]
+    kind: Kind = arguments.kind
+    if kind is None:
+        settings = _settings(arguments.config, kinds)
+        kind = kinds[settings["algorithm"]]
+        for name, value in implied(settings).items():
+            if getattr(arguments, name) is None:
+                setattr(arguments, name, value)
     if kind in rows.REFUSED:
         raise UserError(f"There are no {kind} rows for {framework}.", rows.REFUSED[kind])
     if arguments.output.suffix == ".parquet" and not rows.COLUMNS[kind]:
@@ -198,12 +185,21 @@ def _add_recipe(parser: argparse.ArgumentParser, config: str) -> None:
         default="all",
         help="of each task: all rollouts, the best, or one (sft, unpaired, trajectories)",
     )
+    add(
+        "--per_turn",
+        action=argparse.BooleanOptionalAction,
+        help="a row for each turn of the model (sft, unpaired)",
+    )
     pairs = parser.add_argument_group("preference pairs")
     add = pairs.add_argument
     add("--min_margin", type=float, default=0.0, help="between the rewards of a pair")
     add("--pairs", choices=("best_worst", "all"), default="best_worst", help="of each prompt")
     add("--max_pairs", type=int, default=100, help="of one prompt, with --pairs all")
-    add("--whole", action="store_true", help="whole completions, not the turn where they differ")
+    add(
+        "--whole",
+        action=argparse.BooleanOptionalAction,
+        help="whole completions, not the turn where they differ",
+    )
     unpaired = parser.add_argument_group("unpaired")
     unpaired.add_argument("--good_from", type=float, default=0.5, help="lowest reward that is good")
 
@@ -212,6 +208,14 @@ def _recipe(arguments: argparse.Namespace, kind: Kind) -> Recipe:
     demand("--eval_share", arguments.eval_share)
     demand("--min_margin", arguments.min_margin, math.inf)
     demand("--max_pairs", arguments.max_pairs, math.inf, 1)
+    if arguments.per_turn and kind not in {"sft", "unpaired"}:
+        raise UserError(f"--per_turn is not for {kind} data.", "Leave it out.")
+    if arguments.per_turn and arguments.select != "all":
+        raise UserError(
+            f"--select {arguments.select} takes one row a task, and --per_turn makes several of "
+            "one rollout.",
+            "Filter for the rollouts first: filter_rollouts.py --max_per_task 1.",
+        )
     return Recipe(
         kind=kind,
         eval_share=arguments.eval_share,
@@ -222,12 +226,13 @@ def _recipe(arguments: argparse.Namespace, kind: Kind) -> Recipe:
             select="one" if kind == "prompts" else arguments.select,
         ),
         pairs=PairRules(arguments.min_margin, arguments.pairs, arguments.max_pairs),
-        whole_completions=arguments.whole,
+        whole_completions=bool(arguments.whole),
+        per_turn=bool(arguments.per_turn),
         arguments=arguments.arguments,
     )
 
 
-def _algorithm(config: Path, kinds: Mapping[str, Kind]) -> str:
+def _settings(config: Path, kinds: Mapping[str, Kind]) -> Mapping[str, Any]:
     remedy = f"Give --config a file with `algorithm:` one of {', '.join(kinds)}, or give --kind."
     try:
         settings: Any = yaml.safe_load(config.read_text("utf-8"))
@@ -236,4 +241,4 @@ def _algorithm(config: Path, kinds: Mapping[str, Kind]) -> str:
     algorithm = settings.get("algorithm") if isinstance(settings, dict) else None
     if not isinstance(algorithm, str) or algorithm not in kinds:
         raise UserError(f"The algorithm in {config} is {algorithm!r}.", remedy)
-    return algorithm
+    return dict(settings)

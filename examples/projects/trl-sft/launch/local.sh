@@ -5,6 +5,7 @@
 #   DATA=other.jsonl CONFIG=other.yaml launch/local.sh --learning_rate 2e-5
 set -euo pipefail
 cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.."
+python=${PYTHON:-.venv/bin/python}
 
 wanted=2
 # Without a driver nvidia-smi says so where the numbers would stand.
@@ -20,14 +21,15 @@ if ((present < wanted)); then
   fi
   exit 2
 fi
-# Exactly as many as planned: a trainer that sees more would use them in another way.
-CUDA_VISIBLE_DEVICES=$(cut --delimiter=, --fields="1-$wanted" <<<"$visible")
-export CUDA_VISIBLE_DEVICES
 if [[ -f .env ]]; then
   set -a
   source .env
   set +a
 fi
 words=(-m accelerate.commands.launch --config_file accelerate_config.yaml)
-exec "${PYTHON:-.venv/bin/python}" "${words[@]}" train_trl.py \
-  --data_path "${DATA:-training_data.jsonl}" --config "${CONFIG:-trl_config.yaml}" "$@"
+more=()
+# Exactly as many as planned: a trainer that sees more would use them in another way.
+CUDA_VISIBLE_DEVICES=$(cut --delimiter=, --fields="1-$wanted" <<<"$visible")
+export CUDA_VISIBLE_DEVICES
+exec "$python" "${words[@]}" train_trl.py \
+  --data_path "${DATA:-training_data.jsonl}" --config "${CONFIG:-trl_config.yaml}" "${more[@]}" "$@"

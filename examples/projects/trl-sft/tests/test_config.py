@@ -6,7 +6,7 @@ import pytest
 import yaml
 
 from dataprep.errors import UserError
-from train_trl import parse
+from trl_settings import algorithm_of, parse
 
 PROJECT = Path(__file__).resolve().parents[1]
 
@@ -18,7 +18,8 @@ def test_config_is_accepted(name: str) -> None:
     run, training, model = parse(arguments)
     assert run.algorithm == config["algorithm"]
     assert training.learning_rate == config["learning_rate"]
-    assert training.max_length == config["max_length"]
+    limit = "max_completion_length" if algorithm_of(run.algorithm).online else "max_length"
+    assert getattr(training, limit) == config[limit]
     assert model.model_name_or_path == config["model_name_or_path"]
 
 

@@ -24,7 +24,13 @@ class Keys(msgspec.Struct, frozen=True):
 
 
 FRAMEWORKS = {
-    "trl": Keys(("max_length",), ("model_name_or_path",), "cut", 1024),
+    "trl": Keys(
+        ("max_length", "max_prompt_length"),
+        ("model_name_or_path",),
+        "cut",
+        1024,
+        choice="algorithm",
+    ),
     "custom": Keys(("max_length",), ("model_name_or_path",), "dropped", choice="overlong"),
     "nemo_rl": Keys(
         ("policy.max_total_sequence_length",), ("policy.model_name",), "left out of the loss"
@@ -40,7 +46,10 @@ FRAMEWORKS = {
         ("data.max_len",), ("model.model_name_or_path", "actor.model_name_or_path"), "cut"
     ),
 }
-FATES = {"drop": "dropped", "cut": "cut", "error": "refused", "left": "cut", "right": "cut"}
+FATES = {
+    **{"drop": "dropped", "cut": "cut", "error": "refused", "left": "cut", "right": "cut"},
+    **dict.fromkeys(("rm", "grpo", "rloo", "dapo", "gspo"), "left out"),
+}
 """What the values of `choice` mean."""
 SUFFIX = "_config"
 

@@ -1,0 +1,103 @@
+"""Prepared rows as TRL's trainers take them."""
+
+import glob
+import json
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from dataprep.errors import UserError
+from dataprep.write import files_of
+
+Row = dict[str, Any]
+
+
+def load(path: str, columns: Sequence[str]) -> Any:
+    """Rows as a datasets.Dataset.
+
+    The columns are declared as JSON: left to guess from the beginning of the file, `datasets` 5.2.0
+    fails on tools or arguments that look different further down.
+    """
+    from datasets import Features, Json, Value, load_dataset
+
+    read_numbers_exactly()
+    features = Features({name: Value("bool") if name == "label" else Json() for name in columns})
+    files = [glob.escape(str(file)) for file in files_of(Path(path).resolve())]
+    return load_dataset("json", data_files=files, split="train", features=features)
+
+
+def read_numbers_exactly() -> None:
+    """Let `datasets` read and write its JSON columns with Python's own json.
+
+    It uses pandas' ujson, which makes 0.7 in the arguments of a call 0.7000000000000001, and cannot
+    read whole numbers beyond 64 bits: the model would be trained on text that nobody wrote.
+    """
+    from datasets import arrow_writer
+    from datasets.features import features
+    from datasets.packaged_modules.json import json as reader
+
+    for module in (arrow_writer, features, reader):
+        module.ujson_dumps = json.dumps
+        module.ujson_loads = json.loads
+
+
+def load_prompts(run: Any, columns: Sequence[str], tokenizer: Any, path: str) -> Any:
+    """Rows of prompts, without those that cannot be generated from; says how many those were."""
+    data = load(path, columns)
+    before = len(data)
+    if run.environment is None and run.rows_with_tools == "drop":
+        data = data.filter(lambda row: not row["tools"], desc="dropping prompts with tools")
+        print(f"{before - len(data)} of {before} prompts have tools and are left out")
+    if run.max_prompt_length:
+        fitting = len(data)
+        data = data.filter(
+            lambda row: prompt_tokens(tokenizer, row) <= run.max_prompt_length,
+            desc="measuring prompts",
+        )
+        if len(data) < fitting:
+            print(
+                f"{fitting - len(data)} of {fitting} prompts are longer than max_prompt_length = "
+                f"{run.max_prompt_length} tokens and are left out"
+            )
+    return data.remove_columns("tools")
+
+
+def prompt_tokens(tokenizer: Any, row: Row) -> int:
+    return tokens(tokenizer, row["prompt"], row["tools"], add_generation_prompt=True)
+
+
+def tokens(tokenizer: Any, messages: Any, tools: Any, **options: Any) -> int:
+    """How many tokens messages are in the model's chat template."""
+    encoded = tokenizer.apply_chat_template(messages, tools=tools, return_dict=True, **options)
+    return len(encoded["input_ids"])
+
+
+def rows_of(path: Path, columns: Sequence[str]) -> Iterator[Row]:
+    """The rows of a prepared file, one at a time; it has at least one, with these columns."""
+    files = files_of(path)
+    if not files:
+        raise UserError(f"{path} is not there.", "Run prepare_for_trl.py first (make prepare).")
+    empty = True
+    for file in files:
+        for row in _rows_of_file(file, columns):
+            empty = False
+            yield row
+    if empty:
+        raise UserError(f"{path} is empty.", "See the table that prepare_for_trl.py printed.")
+
+
+def _rows_of_file(path: Path, columns: Sequence[str]) -> Iterator[Row]:
+    with path.open(encoding="utf-8") as lines:
+        for number, line in enumerate(lines, start=1):
+            try:
+                row = json.loads(line)
+                missing = [column for column in columns if column not in row]
+            except (ValueError, TypeError) as error:
+                raise UserError(f"{path}:{number}: {error}", "Prepare the data again.") from None
+            if missing:
+                raise UserError(
+                    f"{path}:{number}: no column {', '.join(missing)}; this algorithm reads "
+                    f"{', '.join(columns)}.",
+                    "Prepare the data with the config of this run.",
+                )
+            yield row

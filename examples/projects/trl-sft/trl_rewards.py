@@ -1,0 +1,57 @@
+"""`rewards.py` and environments in the form that TRL calls."""
+
+import importlib
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from dataprep.errors import UserError
+from rewards_checked import Score, reward_of
+
+Reward = Callable[..., list[float]]
+
+
+def reward_function(score: Score) -> Reward:
+    """A reward function for GRPOTrainer and RLOOTrainer.
+
+    TRL calls it with `prompts` and `completions`, one entry a response, and with every other column
+    of the rows as a list of the same length.
+    """
+
+    def reward(
+        prompts: Sequence[Any],
+        completions: Sequence[Any],
+        ground_truth: Sequence[Any],
+        metadata: Sequence[Any],
+        **_: Any,
+    ) -> list[float]:
+        rows = zip(prompts, completions, ground_truth, metadata, strict=True)
+        return [
+            reward_of(prompt, last_text(completion), truth, about or {}, score)
+            for prompt, completion, truth, about in rows
+        ]
+
+    reward.__name__ = getattr(score, "__name__", "reward")
+    return reward
+
+
+def last_text(completion: Any) -> str:
+    """What the model wrote last: its text, without reasoning, calls and tool results."""
+    if isinstance(completion, str):
+        return completion
+    written = [message for message in completion if message.get("role") == "assistant"]
+    content = written[-1].get("content") if written else None
+    if isinstance(content, list):
+        return "".join(part.get("text", "") for part in content)
+    return content or ""
+
+
+def load_environment(name: str) -> Any:
+    """The class of `module:class`, whose public methods are the tools."""
+    module, _, attribute = name.partition(":")
+    try:
+        return getattr(importlib.import_module(module), attribute)
+    except (ImportError, AttributeError) as error:
+        raise UserError(
+            f"There is no environment {name!r}: {error}.",
+            "Give `module:class`, see environment.py.",
+        ) from None
