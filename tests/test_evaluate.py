@@ -196,6 +196,8 @@ def test_reward_models_score_pairs(models: Path, evaluate: Any) -> None:
     [
         ("before", "--samples 2 --temperature 0", "all samples of a prompt are the same"),
         ("before", "--samples 0", "--samples is 0"),
+        ("before", "--report p.prompts.jsonl", "must be other files"),
+        ("before", "--report out.jsonl", "must be other files"),
         ("before", "--rewards nowhere", "no module nowhere"),
         ("two", "", "two gives 2 scores"),
         ("judge", "--pairs p.prompts.jsonl", "rows without chosen, rejected"),

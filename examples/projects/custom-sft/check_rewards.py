@@ -190,8 +190,7 @@ def in_words(found: dict[str, Any]) -> str:
             f"{number(found['mean_computed']):>10}  mean computed",
             f"{'none' if related is None else number(related):>10}  correlation",
             f"{found['without_ground_truth']:>10,}  without a ground truth",
-            f"{percent(found['tasks_without_signal'], several):>10}  of {several:,} tasks with "
-            "several rollouts give all of them the same: nothing to learn from",
+            _signal(found["tasks_without_signal"], several),
             "",
             f"solved from {found['solved_from']:g}   computed solved   computed not",
             f"recorded solved {found['solved_both']:>15,} {found['solved_recorded_only']:>14,}",
@@ -202,6 +201,17 @@ def in_words(found: dict[str, Any]) -> str:
         text += ["", f"recorded {each['recorded']:g}, computed {each['computed']:g}"]
         text += [f"  {key:<13} {_beginning(each[key])}" for key in SHOWN]
     return "\n".join(text)
+
+
+def _signal(without: int, several: int) -> str:
+    """How many tasks teach an online trainer nothing."""
+    if not several:
+        return f"{'none':>10}  of the tasks has several rollouts, whose rewards could differ"
+    share = percent(without, several)
+    return (
+        f"{share:>10}  of {several:,} tasks with several rollouts give all of them the same: "
+        "nothing to learn from"
+    )
 
 
 SHOWN = ("task", "prompt", "response", "ground_truth")

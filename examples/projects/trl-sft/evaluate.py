@@ -41,6 +41,7 @@ def main() -> None:
         raise UserError(
             "With --temperature 0 all samples of a prompt are the same.", "Leave it out, or raise."
         )
+    refuse_overwriting(arguments)
     models = list(dict.fromkeys(arguments.model))
     for model in models:
         check_model(model)
@@ -78,6 +79,17 @@ def parser() -> argparse.ArgumentParser:
     add("--rewards", default="rewards", help="another module, or module:function")
     add("--solved_from", type=float, default=0.5, help="lowest reward that solves (default 0.5)")
     return parser
+
+
+def refuse_overwriting(arguments: argparse.Namespace) -> None:
+    """What is read must not be written, nor two things into one file."""
+    written = [path.resolve() for path in (arguments.output, arguments.report) if path]
+    given = [path.resolve() for path in (arguments.prompts, arguments.pairs) if path]
+    if len(set(written)) < len(written) or set(written) & set(given):
+        raise UserError(
+            "--output and --report must be other files than each other and than the input.",
+            "Choose another name.",
+        )
 
 
 def evaluate_responses(models: Sequence[str], arguments: argparse.Namespace) -> None:
