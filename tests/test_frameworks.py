@@ -79,7 +79,7 @@ def test_two_machines_are_told_apart_by_their_ranks(new: New, framework: str) ->
     words = ("--framework", framework, "--algorithm", "sft", "--nodes", "2")
     script = (new("p", *words, "--gpus-per-node", "8") / "launch" / "local.sh").read_text("utf-8")
     assert "wanted=8" in script
-    assert '"${NODE_RANK:?$usage}"' in script and '"${MAIN_ADDRESS:?$usage}"' in script
+    assert "rank=${NODE_RANK:?$usage}" in script and "main=${MAIN_ADDRESS:?$usage}" in script
 
 
 def test_a_framework_is_one_module_and_one_folder() -> None:

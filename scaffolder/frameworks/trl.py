@@ -1,5 +1,6 @@
 """TRL: the trainers of the Hugging Face ecosystem."""
 
+from collections.abc import Iterable
 from dataclasses import replace
 
 from scaffolder.frameworks import Fact, Framework
@@ -160,6 +161,7 @@ class Trl(Framework):
                     "port": "--main_process_port",
                 },
                 "server": _server(spec, plan),
+                "notes": [*plan.notes, *_notes(spec, plan)],
                 "settings": _settings(spec, plan),
             }
         )
@@ -193,6 +195,18 @@ def _settings(spec: ProjectSpec, plan: Plan) -> dict[str, object]:
         "assistant_only_loss": template.marks_turns is not False,
         "template_words": template.words,
     }
+
+
+def _notes(spec: ProjectSpec, plan: Plan) -> Iterable[str]:
+    if plan.generation in {None, "transformers"} or spec.tuning == "full":
+        return
+    if plan.sharding == "fsdp2":
+        yield (
+            "TRL's own source leaves open whether adapters reach vLLM when FSDP splits them; "
+            "--sharding ddp or zero3 are the paths that it describes."
+        )
+    if spec.tuning == "qlora":
+        yield "vLLM loads the weights in 4 bits as well, through bitsandbytes; not run here."
 
 
 def _server(spec: ProjectSpec, plan: Plan) -> Server | None:

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from dataprep.errors import UserError
-from rewards_checked import Score, reward_of
+from rewards_checked import Score, answer_of, reward_of
 
 Reward = Callable[..., list[float]]
 
@@ -37,12 +37,12 @@ def reward_function(score: Score) -> Reward:
 def last_text(completion: Any) -> str:
     """What the model wrote last: its text, without reasoning, calls and tool results."""
     if isinstance(completion, str):
-        return completion
+        return answer_of(completion)
     written = [message for message in completion if message.get("role") == "assistant"]
     content = written[-1].get("content") if written else None
     if isinstance(content, list):
-        return "".join(part.get("text", "") for part in content)
-    return content or ""
+        content = "".join(part.get("text", "") for part in content)
+    return answer_of(content or "")
 
 
 def load_environment(name: str) -> Any:
