@@ -7,11 +7,11 @@ import subprocess
 import sys
 import tempfile
 import time
-import xml.etree.ElementTree as ElementTree
 from collections import Counter
 from importlib import import_module
 from pathlib import Path
 from typing import NamedTuple
+from xml.etree import ElementTree
 
 from contracts.environment import ROOT, python, variables
 from scaffolder.cli.output import print_table
@@ -53,7 +53,9 @@ def run(framework: str) -> Run:
             [*map(str, command), "-p", "no:cacheprovider"], cwd=ROOT, env=variables(framework)
         ).returncode
         ran, skipped = _counted(report)
-    ran += f" in {time.monotonic() - begun:.0f} s" + (f" (pytest ended with {code})" if code else "")
+    ran += f" in {time.monotonic() - begun:.0f} s" + (
+        f" (pytest ended with {code})" if code else ""
+    )
     return Run(framework, code != 0, ran, reasons + skipped)
 
 
@@ -82,7 +84,7 @@ def schemas(framework: str) -> bool:
 def main(arguments: list[str]) -> int:
     names = [word for word in arguments if not word.startswith("-")] or folders()
     if "--schemas" in arguments:
-        return int(any([schemas(name) for name in names]))
+        return int(sum(schemas(name) for name in names) > 0)
     runs = [run(name) for name in names]
     rows = [
         [

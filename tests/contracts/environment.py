@@ -21,13 +21,22 @@ PREPARATION = ("msgspec", "PyYAML", "tqdm", "xxhash", "zstandard", "pyarrow", "p
 
 def requirements(framework: str) -> list[str]:
     """What the framework's environment holds, sorted."""
-    extra: Sequence[str] = getattr(import_module(f"contracts.{framework}"), "REQUIREMENTS", ())
-    return sorted({*discover()[framework].requirements, *extra, *RENDERING, *_pins()})
+    folder = import_module(f"contracts.{framework}")
+    extra: Sequence[str] = getattr(folder, "REQUIREMENTS", ())
+    needed: Sequence[str] | None = getattr(folder, "PACKAGES", None)
+    pins = [
+        pin
+        for pin in discover()[framework].requirements
+        if needed is None or pin.split("==")[0] in needed
+    ]
+    return sorted({*pins, *extra, *RENDERING, *_pins()})
 
 
 def _pins() -> list[str]:
     text = (ROOT / "templates" / "{{base}}" / "pyproject.toml.jinja").read_text("utf-8")
-    return [pin for pin in re.findall(r'"([\w-]+==[\w.]+)"', text) if pin.split("==")[0] in PREPARATION]
+    return [
+        pin for pin in re.findall(r'"([\w-]+==[\w.]+)"', text) if pin.split("==")[0] in PREPARATION
+    ]
 
 
 def variables(framework: str) -> dict[str, str]:

@@ -3,10 +3,10 @@
 from pathlib import Path
 
 import pytest
-from custom_settings import UserError, read_settings
 
 from contracts.extraction import SCHEMAS, extract, text
 from contracts.rendering import planned
+from custom_settings import UserError, read_settings
 from scaffolder.frameworks import discover
 
 VARIANTS = planned("custom")

@@ -11,5 +11,7 @@ NOT_RUN = {
     "vLLM, colocated and as a server": "needs a GPU; flags and requirements are checked",
     "QLoRA": "weights in 4 bits need a GPU; the config is parsed",
     "DeepSpeed": "its launcher needs GPUs; the plugin is built from the config",
+    "resolving with vLLM": "pip downloads it (0.7 GB) where the index has no separate metadata; "
+    "it resolved on 2026-11-24",
     "training": "the tool's own tests train every algorithm, on a CPU",
 }

@@ -30,7 +30,7 @@ def classes_of(algorithm: str) -> tuple[type, ...]:
 def extract() -> Json:
     """The schema of every algorithm that the adapter offers."""
     algorithms = discover()["trl"].algorithms
-    classes = {name: (*classes_of(name), TrlParser) for name in algorithms}
+    classes = {str(name): (*classes_of(name), TrlParser) for name in algorithms}
     return {**schema("trl", version("trl"), classes), "chat_templates": chat_templates()}
 
 

@@ -1,7 +1,7 @@
-"""TRL's own parser and config classes accept every config of the matrix, and refuse a changed one.
+"""TRL's own parser and config classes accept every config of the matrix; a changed one they refuse.
 
-The number of training processes is patched in, so that the rules of divisibility that GRPOConfig and
-RLOOConfig assert are those of the planned machines.
+The number of training processes is patched in, so that the rules of divisibility that GRPOConfig
+and RLOOConfig assert are those of the planned machines.
 """
 
 import itertools
@@ -12,13 +12,13 @@ from typing import Any
 import pytest
 import yaml
 from transformers import TrainingArguments
-from trl import TrlParser
-from trl_settings import classes_of, parse
 
 from contracts.rendering import SIZES, Variant, matrix
 from dataprep.errors import UserError
 from scaffolder.frameworks import discover
 from scaffolder.vocabulary import OFFLINE
+from trl import TrlParser
+from trl_settings import classes_of, parse
 
 ADAPTER = discover()["trl"]
 MATRIX = list(matrix("trl"))
