@@ -1,16 +1,13 @@
 """Rendered projects in which nothing is wrong, to be broken for `rl-scaffolder check`."""
 
-import shutil
-import tempfile
 from collections.abc import Callable
-from functools import cache
 from pathlib import Path
-from typing import Any
 
 import pytest
+import yaml
 
-from scaffolder import frameworks, render
-from scaffolder import spec as specs
+from conftest import TEMPLATES
+from contracts.rendering import variant
 from scaffolder.check import check
 from scaffolder.project import Finding
 
@@ -19,36 +16,31 @@ TRL, CUSTOM, SMOKE = "trl_config.yaml", "custom_config.yaml", "smoke_config.yaml
 ACCELERATE = "accelerate_config.yaml"
 
 
-@cache
-def _folder() -> tempfile.TemporaryDirectory[str]:
-    """Removed when Python ends."""
-    return tempfile.TemporaryDirectory()
-
-
-@cache
-def rendered(framework: str, algorithm: str, generation: str | None) -> Path:
-    """A project of eight GPUs; each is rendered once."""
-    answers: dict[str, Any] = {"project_name": "p", "framework": framework, "algorithm": algorithm}
+def render(folder: Path, framework: str, algorithm: str, generation: str | None) -> None:
+    """What a check reads of a project for eight GPUs, without waiting for Copier."""
     size = {"gpus_per_node": 8, "model": "org/m-1.7b", "generation": generation}
-    spec = specs.build({**answers, **size})
-    target = Path(_folder().name) / f"{framework}-{algorithm}-{generation}"
-    render.create(spec, frameworks.get(framework).plan(spec), target, git=False)
-    return target
+    made = variant(framework, algorithm, **size)
+    overlay = TEMPLATES / f"{{{{{framework}}}}}"
+    folder.mkdir()
+    for file in overlay.glob("*.yaml.jinja"):
+        (folder / file.stem).write_text(made.render(file.stem), "utf-8")
+    (folder / "pyproject.toml").write_text(made.render("pyproject.toml", "base"), "utf-8")
+    (folder / ".copier-answers.yml").write_text(yaml.safe_dump(made.answers()), "utf-8")
 
 
 def projects(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Copy:
-    """A function that copies a project with its data, where no variable of ours is seen."""
+    """A function that renders a project with its data, where no variable of ours is seen."""
     for name in ("WANDB_API_KEY", "MLFLOW_TRACKING_URI", "CUDA_VISIBLE_DEVICES"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("HOME", str(folder))
 
-    def copy(framework: str = "trl", algorithm: str = "sft", generation: str | None = None) -> Path:
+    def new(framework: str = "trl", algorithm: str = "sft", generation: str | None = None) -> Path:
         target = folder / "p"
-        shutil.copytree(rendered(framework, algorithm, generation), target)
+        render(target, framework, algorithm, generation)
         (target / "training_data.jsonl").write_text("{}\n")
         return target
 
-    return copy
+    return new
 
 
 def append(file: Path, text: str) -> int:

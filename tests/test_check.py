@@ -28,6 +28,17 @@ def test_nothing_is_wrong_with_a_new_project_and_its_data(project: Copy, framewo
         shutil.rmtree(folder)
 
 
+@pytest.mark.parametrize("framework", frameworks.names())
+def test_nothing_is_wrong_with_what_new_writes(
+    new: Copy, scaffold: Command, framework: str
+) -> None:
+    folder = new("p", "--framework", framework, "--algorithm", "sft")
+    (folder / "rollouts.jsonl").write_text("{}\n")
+    result = scaffold("check", "p")
+    assert result.returncode == 0, result.stdout
+    assert "warning" not in result.stdout
+
+
 def test_everything_wrong_is_shown_at_once_with_file_and_line(
     project: Copy, scaffold: Command
 ) -> None:

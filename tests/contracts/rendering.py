@@ -46,12 +46,15 @@ class Variant:
             [*(str(each) for each in chosen if each), f"{spec.nodes}x{spec.gpus_per_node}"]
         )
 
-    def render(self, name: str) -> str:
-        """One file of the project, by its name in the framework's overlay."""
+    def render(self, name: str, overlay: str | None = None) -> str:
+        """One file of the project, by its name in an overlay; by default the framework's."""
+        folder = f"{{{{{overlay or self.spec.framework}}}}}"
+        return _environment().get_template(f"{folder}/{name}.jinja").render(self.answers())
+
+    def answers(self) -> dict[str, Any]:
+        """As they are given to Copier, and saved by it."""
         assert self.plan is not None
-        folder = f"{{{{{self.spec.framework}}}}}"
-        answers = {**self.spec.model_dump(mode="json"), "plan": self.plan.model_dump(mode="json")}
-        return _environment().get_template(f"{folder}/{name}.jinja").render(answers)
+        return {**self.spec.model_dump(mode="json"), "plan": self.plan.model_dump(mode="json")}
 
     def config(self) -> str:
         return self.render(f"{self.spec.framework}_config.yaml")
@@ -62,8 +65,7 @@ def matrix(framework: str) -> Iterator[Variant]:
     adapter = discover()[framework]
     for algorithm, size in itertools.product(adapter.algorithms, SIZES):
         for choice in variants(adapter, algorithm):
-            answers = {"project_name": "p", "framework": framework, "algorithm": algorithm}
-            yield _variant(specs.build({**answers, **size, **choice}))
+            yield variant(framework, algorithm, **size, **choice)
 
 
 def planned(framework: str) -> list[Variant]:
@@ -71,8 +73,10 @@ def planned(framework: str) -> list[Variant]:
     return [variant for variant in matrix(framework) if variant.plan is not None]
 
 
-def _variant(spec: ProjectSpec) -> Variant:
-    adapter = discover()[spec.framework]
+def variant(framework: str, algorithm: str, **answers: Any) -> Variant:
+    """One combination, planned or refused."""
+    named = {"project_name": "p", "framework": framework, "algorithm": algorithm}
+    spec, adapter = specs.build({**named, **answers}), discover()[framework]
     if reasons := adapter.unsupported(spec):
         return Variant(spec, None, tuple(reasons))
     try:
