@@ -38,7 +38,7 @@ MAY_IMPORT = {
         "vocabulary",
         "frameworks",
     },
-    "check": {"check", "frameworks", "machine", "project"},
+    "check": {"check", "frameworks", "machine", "project", "vocabulary"},
     "templates": {"errors"},
     "answers": {"frameworks", "spec", "errors"},
     "rollouts": {"frameworks", "templates", "errors", "vocabulary"},

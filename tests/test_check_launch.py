@@ -58,6 +58,10 @@ def test_kto_takes_two_rows_at_once(project: Copy) -> None:
     put(folder / TRL, "gradient_accumulation_steps", str(batch // 2))
     found = only(folder)
     assert found.weight == "error" and "KTO" in found.problem
+    put(folder / TRL, "train_sampling_strategy", "random")
+    assert "to be random" in heavy(folder)[-1].problem
+    put(folder / TRL, "loss_type", "apo_zero_unpaired")
+    assert heavy(folder) == []
 
 
 @pytest.mark.parametrize("algorithm", ["grpo", "rloo"])
@@ -89,6 +93,22 @@ def test_groups_of_responses(
     found = only(folder)
     assert found.weight == "error" and problem in found.problem
     assert remedy in found.remedy
+
+
+@pytest.mark.parametrize(
+    ("changes", "problem"),
+    [
+        ({"vllm_tensor_parallel_size": "3"}, "do not divide the 8 that train"),
+        ({"vllm_mode": "server"}, "was not planned with one"),
+        ({"auto_find_batch_size": "true"}, "TRL refuses it"),
+    ],
+    ids=lambda value: next(iter(value)) if isinstance(value, dict) else "",
+)
+def test_vllm_beside_the_trainer(project: Copy, changes: dict[str, str], problem: str) -> None:
+    folder = project("trl", "grpo", "vllm_colocate")
+    for key, value in changes.items():
+        put(folder / TRL, key, value)
+    assert problem in only(folder).problem
 
 
 def test_the_servers_port_and_the_groups_port(project: Copy) -> None:
@@ -140,9 +160,14 @@ def test_an_output_folder_that_holds_a_run(project: Copy) -> None:
 def test_a_tracker_without_its_key(project: Copy) -> None:
     folder = project()
     put(folder / TRL, "report_to", "wandb")
+    answers = folder / ".copier-answers.yml"
+    as_chosen = answers.read_text("utf-8")
+    answers.write_text(as_chosen.replace("tracker: tensorboard", "tracker: wandb"), "utf-8")
     assert "WANDB_API_KEY" in only(folder).problem
     (folder / ".env").write_text("# WANDB_API_KEY=\nWANDB_API_KEY=abc\n")
     assert heavy(folder) == []
+    answers.write_text(as_chosen, "utf-8")
+    assert "does not install wandb" in only(folder).problem
 
 
 def install(folder: Path, **versions: str) -> None:

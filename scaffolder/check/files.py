@@ -7,6 +7,7 @@ from pathlib import Path
 
 from scaffolder import frameworks
 from scaffolder.project import Config, Finding, Project
+from scaffolder.vocabulary import TRACKERS
 
 WEIGHTS = ("*.safetensors", "*.bin", "*.safetensors.index.json")
 TRACKER_KEYS = {"wandb": ("WANDB_API_KEY", "error"), "mlflow": ("MLFLOW_TRACKING_URI", "note")}
@@ -81,6 +82,14 @@ def _tracker(project: Project) -> Iterator[Finding]:
     said = project.config.get(key, project.spec.tracker) if key else project.spec.tracker
     trackers = said if isinstance(said, list) else [said]
     for tracker in trackers:
+        if tracker in TRACKERS and tracker not in {"none", project.spec.tracker}:
+            yield project.config.finding(
+                "warning",
+                key,
+                f"{tracker} follows the run, and the project was made for {project.spec.tracker}: "
+                f"its pyproject.toml does not install {tracker}",
+                f"Add {tracker} to the train extra of pyproject.toml, and make install.",
+            )
         if tracker == "wandb" and _is_logged_in():
             continue
         name, weight = TRACKER_KEYS.get(str(tracker), ("", "note"))

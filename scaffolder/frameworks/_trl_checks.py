@@ -74,15 +74,12 @@ class _Batch:
         if self.micro is None or self.accumulated is None:
             return
         yield from self._global_batch(self.micro, self.accumulated)
-        if self.algorithm == "kto" and self.micro < 2:
-            yield self._error(
-                "per_device_train_batch_size",
-                "KTO estimates a KL divergence between the rows of a micro batch, and there is one",
-                "Set per_device_train_batch_size to 2 or more.",
-            )
+        if self.algorithm == "kto":
+            yield from self._divergence(self.micro)
         if self.algorithm not in OFFLINE:
             yield from self._groups(self.micro, self.accumulated)
             yield from self._evaluation()
+            yield from self._engine()
 
     def _global_batch(self, micro: int, accumulated: int) -> Iterator[Finding]:
         planned, together = self.project.plan.global_batch_size, micro * accumulated * self.world
@@ -95,6 +92,47 @@ class _Batch:
             f"rows per optimizer step, and {planned} were planned",
             "Mean it, and scale learning_rate; or mend one of the three.",
         )
+
+    def _divergence(self, micro: int) -> Iterator[Finding]:
+        if self.value("loss_type") == "apo_zero_unpaired":
+            return
+        order = self.value("train_sampling_strategy")
+        if order not in {None, "sequential"}:
+            problem = f"KTO pairs the rows of a batch beforehand, and their order is to be {order}"
+            yield self._error("train_sampling_strategy", problem, "Remove it.")
+        if micro < 2:
+            yield self._error(
+                "per_device_train_batch_size",
+                "KTO estimates a KL divergence between the rows of a micro batch, and there is one",
+                "Set per_device_train_batch_size to 2 or more.",
+            )
+
+    def _engine(self) -> Iterator[Finding]:
+        """vLLM beside the trainer, or a server that nobody starts."""
+        if self.value("auto_find_batch_size") is True:
+            problem = "auto_find_batch_size would break groups of responses, and TRL refuses it"
+            remedy = "Remove it, and lower per_device_train_batch_size."
+            yield self._error("auto_find_batch_size", problem, remedy)
+        if self.value("use_vllm") is not True:
+            return
+        if self.value("vllm_mode") == "server":
+            started = self.project.plan.server is not None
+            if not started and self.value("vllm_server_base_url") is None:
+                yield self.config.finding(
+                    "warning",
+                    "vllm_mode",
+                    "vllm_mode is server, and this project was not planned with one to start",
+                    "Give vllm_server_base_url, or render it with --generation vllm_server.",
+                )
+            return
+        shared = self.number("vllm_tensor_parallel_size")
+        if shared is not None and self.world % shared:
+            yield self._error(
+                "vllm_tensor_parallel_size",
+                f"vLLM splits the model over {shared} GPU(s), which do not divide the {self.world} "
+                "that train",
+                f"Set vllm_tensor_parallel_size to a divisor of {self.world}.",
+            )
 
     def _groups(self, micro: int, accumulated: int) -> Iterator[Finding]:
         group, explicit = self.number("num_generations"), self.number("generation_batch_size")

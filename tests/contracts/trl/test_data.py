@@ -20,7 +20,7 @@ from trl_settings import algorithm_of, parse
 BASE = ROOT / "templates" / "{{base}}"
 SAMPLE = BASE / "tests" / "sample_rollouts.jsonl"
 PREPARE = ROOT / "templates" / "{{trl}}" / "prepare_for_trl.py"
-ALGORITHMS: dict[str, str] = {**discover()["trl"].algorithms}
+ALGORITHMS = {str(name): str(kind) for name, kind in discover()["trl"].algorithms.items()}
 IN_A_BATCH = {
     "sft": {"input_ids", "labels"},
     "preference": {"input_ids"},
