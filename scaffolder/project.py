@@ -166,6 +166,8 @@ def _entries(loader: Any, mapping: Any) -> Iterator[Entry]:
     import yaml
 
     for key, node in mapping.value:
+        if key.tag == "tag:yaml.org,2002:merge":  # `<<: *other` repeats what stands elsewhere
+            continue
         below = tuple(_entries(loader, node)) if isinstance(node, yaml.MappingNode) else ()
         value = loader.construct_object(node, deep=True)
         yield Entry(str(key.value), value, key.start_mark.line + 1, below)

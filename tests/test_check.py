@@ -129,12 +129,40 @@ def test_a_key_or_value_that_trl_does_not_take(
         "warmup_steps: 5",
         "model_init_kwargs: {device_map: null}",
         "save_total_limit: null",
+        "<<: {learning_rate: 1.0e-5}",
     ],
 )
 def test_what_trl_takes_is_left_alone(project: Copy, line: str) -> None:
     folder = project()
     put(folder / TRL, *line.split(": ", 1))
     assert heavy(folder) == []
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "? [a, b]\n: 1",
+        "a: &x {b: *x}",
+        "run_name: 2024-01-01",
+        "run_name: !!python/object:os.system x",
+        "output_dir: ~nobody-of-this-name/x",
+        f"output_dir: {'x' * 5000}",
+        "model_name_or_path: [1, {a: b}]",
+        "optim: {a: [1]}",
+        "learning_rate: .nan",
+        "per_device_train_batch_size: 0",
+        "report_to: [[wandb], {a: 1}]",
+        "algorithm: [sft]",
+        "\t: 1",
+        "1: 2",
+        "null: null",
+    ],
+)
+def test_no_config_is_too_odd_to_be_judged(project: Copy, text: str) -> None:
+    folder = project()
+    append(folder / TRL, text)
+    append(folder / ACCELERATE, "num_processes: 0")
+    assert heavy(folder)
 
 
 def test_a_key_of_another_algorithm_names_its_class(project: Copy) -> None:

@@ -61,6 +61,19 @@ def test_a_file_rendered_alone_is_the_one_that_copier_renders(new: Any, name: st
     assert alone.render(name) == (project / name).read_text("utf-8")
 
 
+@pytest.mark.parametrize("framework", names())
+def test_every_default_is_a_value_that_its_key_accepts(framework: str) -> None:
+    """Were it not, the check would refuse configs that the framework takes."""
+    schema = schema_of(framework)
+    wrong = {
+        f"{algorithm} {key.name}: {key.type}": verdict
+        for algorithm in schema.algorithms
+        for key in schema.keys(algorithm).values()
+        if not key.required and (verdict := judge(key, key.default))
+    }
+    assert not wrong
+
+
 @pytest.mark.parametrize("path", sorted(FOLDER.glob("*.json")), ids=lambda path: path.stem)
 def test_schema_files_are_sorted_and_hold_one_key_a_line(path: Path) -> None:
     content = json.loads(path.read_text("utf-8"))

@@ -22,10 +22,10 @@ def check(project: Project) -> Iterator[Finding]:
 
 
 def _data(project: Project) -> Iterator[Finding]:
-    if (project.path / "training_data.jsonl").exists():
+    if _is_there(project.path / "training_data.jsonl"):
         return
     rollouts = project.spec.rollouts
-    if (project.path / rollouts).exists():
+    if _is_there(_place(project, rollouts)):
         problem = "training_data.jsonl is not there yet"
         yield Finding("note", problem, "make prepare writes it.")
         return
@@ -42,8 +42,8 @@ def _model(project: Project, config: Config) -> Iterator[Finding]:
     model = config.get(key, project.spec.model) if key else project.spec.model
     if not isinstance(model, str):
         return
-    folder = project.path / Path(model).expanduser()
-    if not folder.is_dir():
+    folder = _place(project, model)
+    if not _is_there(folder):
         if not re.fullmatch(r"[\w-][\w.-]*(/[\w.-]+)?", model):
             problem = f"the model {model} is no folder, and no id of the Hugging Face Hub"
             yield config.finding("error", key, problem, "Give a folder that is there.")
@@ -62,18 +62,34 @@ def _output(project: Project, config: Config) -> Iterator[Finding]:
     output = config.get(key) if key else None
     if not isinstance(output, str):
         return
-    folder = project.path / Path(output).expanduser()
-    if (folder / "final").exists():
+    folder = _place(project, output)
+    if _is_there(folder / "final"):
         problem = f"{output} already holds a finished run"
         yield config.finding("error", key, problem, f"Choose another {key}, or move it away.")
-    elif folder.is_dir() and any(folder.glob("checkpoint-*")):
+    elif _is_there(folder) and any(folder.glob("checkpoint-*")):
         problem = f"{output} holds a run that was begun"
         remedy = f"Go on with {project.plan.settings.get('resume', '')}, or choose another {key}."
         yield config.finding("warning", key, problem, remedy)
-    parent = next(each for each in (folder, *folder.parents) if each.exists())
+    parent = next(each for each in (folder, *folder.parents) if _is_there(each))
     if not os.access(parent, os.W_OK):
         problem = f"{output} cannot be written: {parent} is read-only"
         yield config.finding("error", key, problem, f"Choose another {key}.")
+
+
+def _place(project: Project, path: str) -> Path:
+    """A path of a config, seen from the project."""
+    try:
+        return project.path / Path(path).expanduser()
+    except RuntimeError:  # no such user as in ~name
+        return project.path / path
+
+
+def _is_there(path: Path) -> bool:
+    """Also for names that no file system takes, and folders that one may not look into."""
+    try:
+        return path.exists()
+    except OSError:
+        return False
 
 
 def _tracker(project: Project) -> Iterator[Finding]:

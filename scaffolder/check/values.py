@@ -144,7 +144,8 @@ def _shown(value: Any) -> str:
 
 
 def _remedy(key: Key, value: Any) -> str:
-    if "str" in _names(key.type) and isinstance(value, int | float) and not key.choices:
+    plain = value is not None and not isinstance(value, list | dict)
+    if {"str", "Path"} & set(_names(key.type)) and plain and not key.choices:
         return "Put it in quotes."
     if key.choices:
         return f"It can be {', '.join(map(str, key.choices))}."

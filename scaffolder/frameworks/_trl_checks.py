@@ -23,7 +23,7 @@ def check(project: Project) -> Iterator[Finding]:
     processes = accelerate.get("num_processes", project.plan.world_size)
     for config in project.configs:
         world = 1 if config.is_smoke else processes
-        if not config.problem and isinstance(world, int):
+        if not config.problem and isinstance(world, int) and world > 0:
             yield from _Batch(project, config, world).findings()
     yield from _group_port(project)
 

@@ -1,7 +1,6 @@
 """TRL's own parser and config classes accept every config of the matrix; a changed one they refuse.
 
-The number of training processes is patched in, so that the rules of divisibility that GRPOConfig
-and RLOOConfig assert are those of the planned machines.
+The rules of divisibility that GRPOConfig and RLOOConfig assert are those of the planned machines.
 """
 
 import itertools
@@ -10,15 +9,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
-from transformers import TrainingArguments
 
 from contracts.rendering import SIZES, Variant, matrix
+from contracts.trl.parsing import accepted
 from dataprep.errors import UserError
 from scaffolder.frameworks import discover
 from scaffolder.vocabulary import OFFLINE
-from trl import TrlParser
-from trl_settings import classes_of, parse
+from trl_settings import parse
 
 ADAPTER = discover()["trl"]
 MATRIX = list(matrix("trl"))
@@ -34,16 +31,6 @@ def chosen(algorithm: str, size: Any) -> list[Variant]:
         and each.spec.gpus_per_node == size["gpus_per_node"]
         and each.spec.nodes == size.get("nodes", 1)
     ]
-
-
-def accepted(folder: Path, text: str, world: int, monkeypatch: pytest.MonkeyPatch) -> Any:
-    """TRL's parser over a config, as on a machine with so many training processes."""
-    config = folder / "config.yaml"
-    config.write_text(text, "utf-8")
-    monkeypatch.setattr(TrainingArguments, "world_size", property(lambda _: world))
-    monkeypatch.setenv("ACCELERATE_USE_CPU", "1")
-    parser = TrlParser(classes_of(yaml.safe_load(text)["algorithm"]))
-    return parser.parse_args_and_config(["--config", str(config), "--use_cpu", "True"])
 
 
 def different(variants: Iterable[Variant]) -> dict[tuple[str, int], Variant]:
