@@ -103,6 +103,7 @@ def test_a_folder_that_is_no_project_is_bad_input(
         ("hub_model_id: 2024", "error", "is not str | None", "quotes"),
         ("packing: 3", "error", "3 is not bool", "its default is false"),
         ("weight_decay: 1e-2", "warning", "1e-2 is text to YAML", "Write 1.0e-2"),
+        ("max_length: none", "warning", "is text to YAML", "Write null"),
         ("packing: 'yes'", "warning", "is text, which is read as", "true or false"),
         ("lora_target_modules: q_proj", "warning", "a list is expected", "[q_proj]"),
         ("lr_scheduler_kwargs: {min_lr: 1e-6}", "warning", "stays text", "1.0e-6"),
@@ -113,7 +114,7 @@ def test_a_key_or_value_that_trl_does_not_take(
     project: Copy, line: str, weight: str, problem: str, remedy: str
 ) -> None:
     folder = project()
-    number = append(folder / TRL, line)
+    number = put(folder / TRL, *line.split(": ", 1))
     found = only(folder)
     assert (found.weight, found.place) == (weight, f"{TRL}:{number}")
     assert problem in found.problem and remedy in found.remedy

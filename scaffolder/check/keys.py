@@ -77,5 +77,5 @@ def _unknown(schema: Schema, config: Config, algorithm: str, name: str, entry: E
     problem = f"{name} is no key of {schema.framework} {schema.version}"
     if other:
         problem = f"{name} is a key of {other[1].owner}, and the algorithm here is {algorithm}"
-        remedy = "Remove it" + (f", or write {near}." if near else ".")
+        remedy = "Remove it."
     return Finding("error", problem, remedy, config.file, entry.line)

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 from scaffolder.frameworks._schema import LIMITS, Key
 from scaffolder.project import Weight
 
-BOOLEAN_WORDS = {"yes", "no", "true", "false", "t", "f", "y", "n", "1", "0", "on", "off"}
+BOOLEAN_WORDS = {"yes", "no", "true", "false", "t", "f", "y", "n", "1", "0"}
 
 
 class Verdict(NamedTuple):
@@ -27,6 +27,10 @@ def _type_verdict(key: Key, value: Any) -> Verdict | None:
         return None
     if isinstance(value, str) and _is_number_of(names, value):
         return _text_number(key.name, value)
+    may_be_none = "None" in names and "bool" not in names
+    if isinstance(value, str) and may_be_none and value.lower() in {"none", "null"}:
+        problem = f"{key.name}: {value} is text to YAML, whose word for nothing is null"
+        return Verdict("warning", problem, "Write null, without quotes.")
     if isinstance(value, str) and "bool" in names and value.lower() in BOOLEAN_WORDS:
         problem = f"{key.name}: {value!r} is text, which is read as a truth value"
         return Verdict("warning", problem, "Write true or false, without quotes.")
@@ -121,8 +125,12 @@ def _number(text: str) -> float | None:
 
 def _is_number_of(names: list[str], text: str) -> bool:
     """Whether a number key makes a number of this text; whole numbers take no exponent."""
-    whole = "int" in names and text.strip().lstrip("+-").isdecimal()
-    return whole or ("float" in names and _number(text) is not None)
+    if "float" in names and _number(text) is not None:
+        return True
+    try:
+        return "int" in names and isinstance(int(text), int)
+    except ValueError:
+        return False
 
 
 def _is_exponent(text: str) -> bool:

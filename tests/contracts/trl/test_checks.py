@@ -1,5 +1,6 @@
-"""`rl-scaffolder check` refuses the batches that TRL refuses, and no others."""
+"""`rl-scaffolder check` refuses the batches and the texts that TRL refuses, and no others."""
 
+import argparse
 import random
 from pathlib import Path
 from typing import Any
@@ -9,12 +10,18 @@ import yaml
 
 from contracts.rendering import variant
 from contracts.trl.parsing import accepted
+from scaffolder.check.values import judge
 from scaffolder.frameworks import discover
+from scaffolder.frameworks._schema import Schema
 from scaffolder.project import Project, read_config
 from scaffolder.vocabulary import OFFLINE
+from trl import TrlParser
+from trl_settings import classes_of
 
 ADAPTER = discover()["trl"]
 ONLINE = [algorithm for algorithm in ADAPTER.algorithms if algorithm not in OFFLINE]
+TEXTS = ("16", "-1", "0.5", "1e-2", "1e3", "yes", "True", "on", "fast", "1_0", "none", "Null")
+PLAIN = {"int", "float", "bool", "None"}
 SAMPLES = 60
 FILE = "trl_config.yaml"
 
@@ -67,3 +74,29 @@ def test_the_same_batches_are_refused(
         assert bool(ours) == bool(theirs), f"{drawn} on {world}: ours {ours}, TRL's {theirs!r}"
         refused += bool(theirs)
     assert SAMPLES / 5 < refused < SAMPLES * 0.95, "both kinds were drawn"
+
+
+@pytest.mark.parametrize("algorithm", ADAPTER.algorithms)
+def test_the_same_texts_are_made_numbers_and_truth_values(algorithm: str) -> None:
+    """TRL's parser converts a text of the config with the type of the option."""
+    schema, asked = Schema.load("trl"), 0
+    assert schema is not None
+    for action in TrlParser(classes_of(algorithm))._actions:
+        key = schema.key(algorithm, action.dest)
+        negation = action.option_strings[0].startswith("--no_")
+        if key is None or negation or not set(key.type.split(" | ")) <= PLAIN:
+            continue
+        for text in TEXTS:
+            verdict = judge(key, text)
+            refused = verdict is not None and verdict.weight == "error"
+            assert refused != converts(action.type, text), f"{key} {text!r}: {verdict}"
+            asked += refused
+    assert asked > 100
+
+
+def converts(kind: Any, text: str) -> bool:
+    try:
+        kind(text)
+    except (ValueError, TypeError, argparse.ArgumentTypeError):
+        return False
+    return True
