@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 # Templates are imported where they stand; they must not fill up with bytecode.
 export PYTHONDONTWRITEBYTECODE := 1
 
-.PHONY: help demo test lint types format examples bench wheel clean
+.PHONY: help demo test contracts schemas lint types format examples bench wheel clean
 
 help: ## list the targets
 	@grep -E '^[a-z]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 12
@@ -18,6 +18,12 @@ demo: $(VENV)/tool ## sample rollouts become a trained model (minutes, most of t
 test: $(VENV)/all $(VENV)/ray/done lint types ## linters, types and all tests (about 10 minutes on two cores)
 	@echo "Running all tests: about ten minutes on two cores ..."
 	RAY_PYTHON='$(CURDIR)/$(VENV)/ray/bin/python' $(BIN)/python -m pytest -n 2 --dist loadgroup
+
+contracts: $(VENV)/tool ## what each framework itself says to what we render, in its own environment
+	PYTHONPATH=tests $(BIN)/python -m contracts $(ONLY)
+
+schemas: $(VENV)/tool ## extract the config keys of each pinned framework again
+	PYTHONPATH=tests $(BIN)/python -m contracts --schemas $(ONLY)
 
 lint: $(VENV)/all ## ruff, on our code and on the template's plain Python
 	$(BIN)/python -m ruff check .

@@ -8,6 +8,7 @@
     ├── UnreadableAnswers     an answers file that is not one
     ├── UnreadableRollouts    a path with no rollouts that can be read
     ├── TargetNotEmpty        a directory that already holds something
+    ├── NoProject             a folder that holds no rendered project
     ├── CannotWrite           the file system says no
     ├── MissingProgram        git is not there
     ├── GitFailed             git is there and says no
@@ -104,6 +105,16 @@ class TargetNotEmpty(UserError):
         super().__init__(
             f"{path} is not an empty directory, and nothing in it was touched.",
             remedy="Choose a new directory, or empty this one.",
+        )
+
+
+class NoProject(UserError):
+    """A folder that should hold a rendered project, and does not."""
+
+    def __init__(self, path: Path, why: str) -> None:
+        super().__init__(
+            f"{path} is no project of rl-scaffolder: {why}.",
+            remedy="Give the folder that `rl-scaffolder new` wrote.",
         )
 
 

@@ -17,7 +17,7 @@ from scaffolder.templates import overlays
 from scaffolder.vocabulary import PATTERNS, TOPOLOGIES
 
 PACKAGE = ROOT / "scaffolder"
-ALL = {path.stem for path in PACKAGE.glob("*.py")} | {"cli", "frameworks"}
+ALL = {path.stem for path in PACKAGE.glob("*.py")} | {"check", "cli", "frameworks"}
 MAY_IMPORT = {
     "vocabulary": set(),
     "errors": set(),
@@ -25,7 +25,20 @@ MAY_IMPORT = {
     "memory": {"spec", "vocabulary"},
     "plan": {"memory", "vocabulary"},
     "planning": {"errors", "memory", "plan", "spec", "vocabulary"},
-    "frameworks": {"spec", "memory", "plan", "planning", "errors", "vocabulary", "frameworks"},
+    "project": {"errors", "plan", "spec"},
+    "machine": set(),
+    "frameworks": {
+        "spec",
+        "memory",
+        "plan",
+        "planning",
+        "project",
+        "machine",
+        "errors",
+        "vocabulary",
+        "frameworks",
+    },
+    "check": {"check", "frameworks", "machine", "project", "vocabulary"},
     "templates": {"errors"},
     "answers": {"frameworks", "spec", "errors"},
     "rollouts": {"frameworks", "templates", "errors", "vocabulary"},

@@ -155,6 +155,8 @@ def test_a_package_brings_a_framework_with_its_own_templates(tmp_path: Path) -> 
     assert (tmp_path / "p" / "filter_rollouts.py").is_file()
     assert not (tmp_path / "p" / "train_custom.py").exists()
     assert yaml.safe_load((tmp_path / "p" / "theirs_config.yaml").read_text()) == {"model": "a b"}
+    told = scaffolder(tmp_path, environment, "check", "p").stdout
+    assert "Theirs" in told, "keys of a framework without a schema are not checked, and it is said"
 
 
 @pytest.mark.parametrize(

@@ -27,5 +27,9 @@ def test_wheel_renders_the_same_project(scaffold: Command, tmp_path: Path) -> No
         ours = json.loads(scaffold(*words).stdout)
         assert {**json.loads(installed.stdout), "path": ""} == {**ours, "path": ""}
         assert tree(elsewhere / framework) == tree(tmp_path / framework)
+        told = run(
+            [str(environment / "bin/rl-scaffolder"), "check", framework, "--json"], elsewhere
+        )
+        assert "were not checked" not in told.stdout and json.loads(told.stdout)["findings"]
     names = run([sys.executable, "-m", "zipfile", "--list", str(wheel)], tmp_path).stdout
     assert "__pycache__" not in names

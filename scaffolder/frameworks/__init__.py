@@ -17,7 +17,7 @@ from importlib.metadata import EntryPoint, entry_points
 from typing import TYPE_CHECKING, cast
 
 from scaffolder.errors import BrokenFramework, InvalidAnswers, UnsupportedChoice
-from scaffolder.frameworks._contract import Fact, Framework
+from scaffolder.frameworks._contract import Fact, Framework, Role
 from scaffolder.vocabulary import (
     ALGORITHMS,
     OFFLINE,
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Fact",
     "Framework",
+    "Role",
     "broken",
     "discover",
     "get",

@@ -4,8 +4,9 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, Literal
 
+from scaffolder.project import Check
 from scaffolder.vocabulary import (
     OFFLINE,
     Algorithm,
@@ -20,6 +21,9 @@ from scaffolder.vocabulary import (
 if TYPE_CHECKING:
     from scaffolder.plan import Plan
     from scaffolder.spec import ProjectSpec
+
+Role = Literal["algorithm", "model", "output", "tracker"]
+"""What a key of a config holds: the algorithm's name, the model, the run's folder, the tracker."""
 
 
 @dataclass(frozen=True)
@@ -60,8 +64,14 @@ class Framework(ABC):
     unavailable: ClassVar[Mapping[str, str]] = {}
     """Why an algorithm, topology or pattern is not offered, where there is more to say."""
     facts: ClassVar[Sequence[Fact]] = ()
+    config_keys: ClassVar[Mapping[Role, str]] = {}
+    """Keys of its config by what they hold, for the checks that are the same for all."""
+    checks: ClassVar[Sequence[Check]] = ()
+    """What only this framework can find wrong with a rendered project."""
     overlay: Path | None = None
     """Folder of templates that a third-party package brings; ours are found by name."""
+    schemas: Path | None = None
+    """Folder of config schemas, `<name>-<version>.json`, that a third-party package brings."""
 
     @abstractmethod
     def plan(self, spec: "ProjectSpec") -> "Plan":

@@ -1,6 +1,6 @@
 """A trainer of one's own: plain torch and transformers, rendered into the project to be changed."""
 
-from scaffolder.frameworks import Fact, Framework
+from scaffolder.frameworks import Fact, Framework, _custom_checks
 from scaffolder.memory import TrainingCost
 from scaffolder.plan import Plan
 from scaffolder.planning import Trainer, data_parallel_plan
@@ -26,6 +26,13 @@ class Custom(Framework):
     algorithms = {"sft": "sft"}
     topologies = ("local",)
     patterns = ("direct",)
+    config_keys = {
+        "algorithm": "algorithm",
+        "model": "model_name_or_path",
+        "output": "output_dir",
+        "tracker": "tracker",
+    }
+    checks = (_custom_checks.check,)
     facts = (
         Fact("licence", "yours", SOURCE, READ),
         Fact("installation", "pip, Python 3.11 or newer", SOURCE, READ),

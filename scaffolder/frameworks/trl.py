@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import replace
 
-from scaffolder.frameworks import Fact, Framework
+from scaffolder.frameworks import Fact, Framework, _trl_checks
 from scaffolder.frameworks._chat_template import judge
 from scaffolder.memory import TrainingCost
 from scaffolder.plan import Plan, Server
@@ -118,6 +118,13 @@ class Trl(Framework):
         "reinforce_pp": "TRL 1.16.0 has no REINFORCE++; rloo is the nearest, and verl and OpenRLHF "
         "have it",
     }
+    config_keys = {
+        "algorithm": "algorithm",
+        "model": "model_name_or_path",
+        "output": "output_dir",
+        "tracker": "report_to",
+    }
+    checks = (_trl_checks.check,)
     facts = (
         Fact("licence", "Apache-2.0", SOURCE, READ),
         Fact("installation", "pip, Python 3.11 or newer", SOURCE, READ),

@@ -1,0 +1,32 @@
+"""What this machine has and what is in use on it."""
+
+import os
+import shutil
+import socket
+import subprocess
+
+
+def visible_gpus() -> int | None:
+    """GPUs that a launch would see; None where there is no driver to ask."""
+    if shutil.which("nvidia-smi") is None:
+        return None
+    ask = ["nvidia-smi", "--query-gpu=index", "--format=csv,noheader"]
+    try:
+        answer = subprocess.run(ask, capture_output=True, text=True, timeout=30).stdout
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    if chosen := os.environ.get("CUDA_VISIBLE_DEVICES"):
+        return sum(bool(each.strip()) for each in chosen.split(","))
+    # Without a driver nvidia-smi says so where the numbers would stand.
+    return sum(line.strip().isdigit() for line in answer.splitlines())
+
+
+def is_taken(port: int) -> bool:
+    """Whether something listens on a port of this machine."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("", port))
+        except OSError:
+            return True
+    return False

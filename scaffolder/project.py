@@ -1,0 +1,177 @@
+"""A rendered project as it stands on disk: its answers, its configs line by line, what is found.
+
+The configs are read here once, and every check looks at what was read.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from scaffolder.errors import NoProject, UserError
+
+if TYPE_CHECKING:
+    from scaffolder.plan import Plan
+    from scaffolder.spec import ProjectSpec
+
+ANSWERS = ".copier-answers.yml"
+SMOKE = "smoke_config.yaml"
+
+Weight = Literal["error", "warning", "note"]
+"""An error stops the launch or spoils the run; a warning may; a note is only worth knowing."""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that a check has to say."""
+
+    weight: Weight
+    problem: str
+    remedy: str
+    file: str | None = None
+    """Relative to the project."""
+    line: int | None = None
+
+    @property
+    def place(self) -> str:
+        """As editors and compilers write it; empty for what is in no file."""
+        return ":".join(str(each) for each in (self.file, self.line) if each is not None)
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One `key: value` of a config."""
+
+    key: str
+    value: Any
+    line: int
+    below: tuple["Entry", ...] = ()
+    """What a mapping holds."""
+
+
+@dataclass(frozen=True)
+class Config:
+    """A YAML file of `key: value` lines, as it is written."""
+
+    file: str
+    entries: tuple[Entry, ...]
+    """In the order of the file; a key that stands twice is there twice."""
+    problem: Finding | None = None
+    """Why it could not be read."""
+
+    @property
+    def is_smoke(self) -> bool:
+        """Whether it is the tiny run on a CPU, which is one process and makes its own model."""
+        return self.file == SMOKE
+
+    def entry(self, key: str) -> Entry | None:
+        """The one that counts: of several, the last."""
+        return next((each for each in reversed(self.entries) if each.key == key), None)
+
+    def get(self, key: str, default: Any = None) -> Any:
+        entry = self.entry(key)
+        return default if entry is None else entry.value
+
+    def finding(self, weight: Weight, key: str | None, problem: str, remedy: str) -> Finding:
+        """Something about a key, at its line where it is written."""
+        entry = self.entry(key) if key else None
+        return Finding(weight, problem, remedy, self.file, entry.line if entry else None)
+
+
+@dataclass(frozen=True)
+class Project:
+    """A folder that `rl-scaffolder new` wrote, and what was made of it since."""
+
+    path: Path
+    spec: "ProjectSpec"
+    plan: "Plan"
+    configs: tuple[Config, ...]
+    """The framework's, and that of the smoke run."""
+
+    @property
+    def config(self) -> Config:
+        return self.configs[0]
+
+    def yaml(self, name: str) -> Config:
+        """Another YAML file of the project."""
+        return read_config(self.path, name)
+
+
+Check = Callable[[Project], Iterable[Finding]]
+
+
+def load(path: Path) -> Project:
+    """Read a project.
+
+    Raises:
+        NoProject: when there is none in this folder, or one of another version of the tool.
+    """
+    from scaffolder.plan import Plan
+    from scaffolder.spec import ProjectSpec, build
+
+    answers = _answers(path)
+    known = {name: answers[name] for name in ProjectSpec.model_fields if name in answers}
+    try:
+        spec = build(known)
+        plan = Plan.model_validate(answers["plan"])
+    except (UserError, ValueError, KeyError) as error:
+        raise NoProject(path, f"its {ANSWERS} is of another version: {_words(error)}") from None
+    names = (f"{spec.framework}_config.yaml", SMOKE)
+    return Project(path, spec, plan, tuple(read_config(path, name) for name in names))
+
+
+def _answers(path: Path) -> Mapping[str, Any]:
+    import yaml
+
+    try:
+        answers = yaml.safe_load((path / ANSWERS).read_text("utf-8"))
+    except FileNotFoundError:
+        raise NoProject(path, f"it has no {ANSWERS}") from None
+    except OSError as error:
+        raise NoProject(path, f"{error.strerror or error}") from None
+    except (ValueError, RecursionError, yaml.YAMLError) as error:
+        raise NoProject(path, f"its {ANSWERS} is not YAML ({_words(error)})") from None
+    if not isinstance(answers, dict):
+        raise NoProject(path, f"its {ANSWERS} holds no answers")
+    return answers
+
+
+def read_config(folder: Path, name: str) -> Config:
+    """A YAML file of a project; one that cannot be read says why, and has no entries."""
+    import yaml
+
+    def broken(problem: str, remedy: str, line: int | None = None) -> Config:
+        return Config(name, (), Finding("error", problem, remedy, name, line))
+
+    try:
+        text = (folder / name).read_text("utf-8")
+        loader = yaml.SafeLoader(text)
+        root = loader.get_single_node()
+        entries = tuple(_entries(loader, root)) if isinstance(root, yaml.MappingNode) else None
+    except FileNotFoundError:
+        return broken("is not there", "Render it again, or bring it back from git.")
+    except (OSError, ValueError, RecursionError) as error:
+        return broken(f"cannot be read: {_words(error)}", "Bring it back from git.")
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        said = getattr(error, "problem", None) or _words(error)
+        remedy = "Mend the line; text with ': ', '#' or a bracket in front needs quotes."
+        return broken(f"is not YAML: {said}", remedy, mark.line + 1 if mark else None)
+    if entries is None:
+        return broken("holds no `key: value` lines", "Bring it back from git.")
+    return Config(name, entries)
+
+
+def _entries(loader: Any, mapping: Any) -> Iterator[Entry]:
+    import yaml
+
+    for key, node in mapping.value:
+        if key.tag == "tag:yaml.org,2002:merge":  # `<<: *other` repeats what stands elsewhere
+            continue
+        below = tuple(_entries(loader, node)) if isinstance(node, yaml.MappingNode) else ()
+        value = loader.construct_object(node, deep=True)
+        yield Entry(str(key.value), value, key.start_mark.line + 1, below)
+
+
+def _words(error: Exception) -> str:
+    return " ".join(str(error).split())

@@ -1,0 +1,71 @@
+"""Rendered projects in which nothing is wrong, to be broken for `rl-scaffolder check`."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import yaml
+
+from conftest import TEMPLATES
+from contracts.rendering import variant
+from scaffolder.check import check
+from scaffolder.project import Finding
+
+Copy = Callable[..., Path]
+TRL, CUSTOM, SMOKE = "trl_config.yaml", "custom_config.yaml", "smoke_config.yaml"
+ACCELERATE = "accelerate_config.yaml"
+
+
+def render(folder: Path, framework: str, algorithm: str, generation: str | None) -> None:
+    """What a check reads of a project for eight GPUs, without waiting for Copier."""
+    size = {"gpus_per_node": 8, "model": "org/m-1.7b", "generation": generation}
+    made = variant(framework, algorithm, **size)
+    overlay = TEMPLATES / f"{{{{{framework}}}}}"
+    folder.mkdir()
+    for file in overlay.glob("*.yaml.jinja"):
+        (folder / file.stem).write_text(made.render(file.stem), "utf-8")
+    (folder / "pyproject.toml").write_text(made.render("pyproject.toml", "base"), "utf-8")
+    (folder / ".copier-answers.yml").write_text(yaml.safe_dump(made.answers()), "utf-8")
+
+
+def projects(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Copy:
+    """A function that renders a project with its data, where no variable of ours is seen."""
+    for name in ("WANDB_API_KEY", "MLFLOW_TRACKING_URI", "CUDA_VISIBLE_DEVICES"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("HOME", str(folder))
+
+    def new(framework: str = "trl", algorithm: str = "sft", generation: str | None = None) -> Path:
+        target = folder / "p"
+        render(target, framework, algorithm, generation)
+        (target / "training_data.jsonl").write_text("{}\n")
+        return target
+
+    return new
+
+
+def append(file: Path, text: str) -> int:
+    """Add lines; returns the number of the first."""
+    before = file.read_text("utf-8")
+    file.write_text(before + text + "\n", "utf-8")
+    return len(before.splitlines()) + 1
+
+
+def put(file: Path, key: str, value: str) -> int:
+    """Change the value of a key, or add the key; returns its line."""
+    lines = file.read_text("utf-8").splitlines()
+    for number, line in enumerate(lines, start=1):
+        if line.startswith(f"{key}:"):
+            lines[number - 1] = f"{key}: {value}"
+            file.write_text("\n".join(lines) + "\n", "utf-8")
+            return number
+    return append(file, f"{key}: {value}")
+
+
+def heavy(folder: Path) -> list[Finding]:
+    """What is found, without notes: those are about this machine."""
+    return [finding for finding in check(folder) if finding.weight != "note"]
+
+
+def only(folder: Path) -> Finding:
+    (finding,) = heavy(folder)
+    return finding

@@ -1,0 +1,12 @@
+"""The config schema of the trainer in the template."""
+
+from contracts.extraction import Json, schema
+from scaffolder.frameworks import discover
+
+
+def extract() -> Json:
+    """The same settings for every algorithm that the adapter offers."""
+    from custom_settings import Settings
+
+    custom = discover()["custom"]
+    return schema("custom", custom.version, dict.fromkeys(custom.algorithms, (Settings,)))
