@@ -6,7 +6,8 @@ The template is looked for in a local folder and in the Hugging Face cache; noth
 import json
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from hashlib import sha256
 from pathlib import Path
 from typing import NamedTuple
 
@@ -22,14 +23,22 @@ class Judgement(NamedTuple):
     words: str
 
 
-def judge(model: str) -> Judgement:
-    """Look at the chat template of a model, given as a folder or a Hugging Face id."""
+def judge(model: str, known: Mapping[str, str]) -> Judgement:
+    """Look at the chat template of a model, given as a folder or a Hugging Face id.
+
+    Args:
+        known: SHA-256 of templates that the framework replaces by ones with marks, by name.
+    """
+    names = {digest: name for name, digest in known.items()}
     for folder in _folders(model):
         text = _template_in(folder)
         if text is None:
             continue
         if MARKS.search(text):
             return Judgement(True, "The model's chat template marks what the model writes.")
+        if name := names.get(sha256(text.encode()).hexdigest()):
+            words = f"The model's chat template is one that TRL can mark ({name})."
+            return Judgement(True, words)
         return Judgement(False, "The model's chat template does not mark what the model writes.")
     return Judgement(None, "The model's chat template was not there to look at.")
 

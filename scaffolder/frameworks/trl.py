@@ -5,6 +5,7 @@ from dataclasses import replace
 
 from scaffolder.frameworks import Fact, Framework, _trl_checks
 from scaffolder.frameworks._chat_template import judge
+from scaffolder.frameworks._schema import Schema
 from scaffolder.memory import TrainingCost
 from scaffolder.plan import Plan, Server
 from scaffolder.planning import Trainer, data_parallel_plan
@@ -188,7 +189,8 @@ def _cost(spec: ProjectSpec) -> TrainingCost:
 def _settings(spec: ProjectSpec, plan: Plan) -> dict[str, object]:
     rate = LEARNING_RATES[spec.algorithm] * (1 if spec.tuning == "full" else ADAPTER_LEARNING_RATE)
     alone = plan.sharding == "ddp" and plan.world_size == 1
-    template = judge(spec.model)
+    schema = Schema.load("trl")
+    template = judge(spec.model, schema.chat_templates if schema else {})
     return {
         "learning_rate": rate,
         "epochs_key": "num_train_epochs",
