@@ -16,7 +16,8 @@ ROOT = Path(__file__).resolve().parents[1]
 
 
 def main() -> None:
-    overlays = os.pathsep.join(str(folder) for folder in (ROOT / "templates").glob("{{*}}"))
+    folders = [path for path in (ROOT / "templates").rglob("{{*}}") if path.is_dir()]
+    overlays = os.pathsep.join(map(str, folders))
     failed = [
         mypy(
             ROOT,
