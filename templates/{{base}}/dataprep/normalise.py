@@ -51,7 +51,7 @@ def head_of(record: Record) -> Head:
     """
     response = record.response
     truncated, failed = record.finish_reason == "length", record.failure is not None
-    if type(response) is Response:
+    if isinstance(response, Response):
         details = response.incomplete_details
         reason = details.get("reason") if type(details) is dict else None
         truncated = reason == "max_output_tokens" or response.status == "incomplete"
@@ -196,7 +196,7 @@ def _tools(record: Record) -> msgspec.Raw:
     request, response = record.responses_create_params, record.response
     if type(request) is Request and len(request.tools) > len(b"null"):
         return request.tools
-    if type(response) is Response and len(response.tools) > len(b"null"):
+    if isinstance(response, Response) and len(response.tools) > len(b"null"):
         return response.tools
     return record.tools
 

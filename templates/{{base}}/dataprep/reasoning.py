@@ -19,7 +19,8 @@ def may_be_in(content: msgspec.Raw) -> bool:
     Without the brackets and the slash, which some writers of JSON escape.
     """
     text = bytes(content)
-    return b"/think" in text or b"think" in text[:64]
+    # Searching for one byte is several times faster than for more.
+    return (b"/" in text and b"/think" in text) or b"think" in text[:64]
 
 
 def split(text: str) -> tuple[str | None, str]:

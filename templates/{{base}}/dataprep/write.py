@@ -15,7 +15,7 @@ import msgspec
 
 from .errors import UserError
 
-BUFFER = 2**20
+BUFFER = 2**18
 """Bytes written at once: larger writes cost less of the processor."""
 
 
