@@ -1,5 +1,6 @@
 """Content of messages: text is passed through as JSON text, everything else is looked at."""
 
+from struct import Struct
 from typing import Any
 
 import msgspec
@@ -24,6 +25,8 @@ IMAGES = {"input_image", "image_url", "image"}
 
 Content = msgspec.Raw | list[Part] | None
 """As JSON text, or decoded as far as its parts."""
+_first_byte = Struct("B").unpack_from
+"""Costs half of what a memoryview does, and every text is asked."""
 _parts = msgspec.json.Decoder(list[Part]).decode
 
 
@@ -47,7 +50,7 @@ def text_of(content: Content, between: str = "") -> msgspec.Raw:
     if isinstance(content, list):
         parts, content = content, ABSENT
     else:
-        begins = memoryview(content)[0]
+        (begins,) = _first_byte(content)
         if begins == QUOTE:
             return content
         if begins == NULL_BEGINS:
@@ -55,7 +58,8 @@ def text_of(content: Content, between: str = "") -> msgspec.Raw:
         parts = _plain_parts(content)
     if len(parts) == 1:
         text = parts[0].text
-        if memoryview(text)[0] == QUOTE:
+        (begins,) = _first_byte(text)
+        if begins == QUOTE:
             return text
     return raw(joined(msgspec.json.decode(content or raw(parts)), between))
 

@@ -159,8 +159,8 @@ def _thinking(turn: Message | None, item: Item) -> Message | None:
 
     Encrypted reasoning and empty summaries say nothing and are left out.
     """
-    content = item.content
-    if not content or (type(content) is not list and content in SILENT):
+    content: Content = item.content
+    if not content or (not isinstance(content, list) and content in SILENT):
         content = item.summary
     text = text_of(content, "\n")
     if len(text) == len(EMPTY):

@@ -15,8 +15,9 @@ from .engine import Engine
 from .errors import Unusable
 from .filter import TaskRules
 from .index import NO_ROW, PACKED, Entry, packed_in_order, place_of, read
-from .normalise import Shape, normalise
+from .normalise import Shape, head_of, rollout_of
 from .read import Span
+from .record import parse
 from .rollout import Rollout
 from .stage import PLACE, Report, places_name, rows_name
 from .write import BUFFER
@@ -215,7 +216,9 @@ def _rollout(spans: Spans, entry: Entry, shape: Shape) -> Rollout:
     places = _opened(folder / places_name(stream))
     start, size = PLACE.unpack(os.pread(places.fileno(), PLACE.size, row * PLACE.size))
     source = _opened(Path(span.file) if span.plain else folder / rows_name(stream))
-    return normalise(os.pread(source.fileno(), size, start), shape)
+    line = os.pread(source.fileno(), size, start)
+    record = parse(line)
+    return rollout_of(record, head_of(record), line, shape)
 
 
 @lru_cache(OPEN_FILES)

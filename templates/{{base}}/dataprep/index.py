@@ -10,7 +10,6 @@ import struct
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
-from tempfile import TemporaryFile
 from typing import BinaryIO, NamedTuple
 
 PARTITION_INPUT = 64 * 2**20
@@ -119,6 +118,8 @@ def packed_in_order(entries: Iterable[bytes], folder: Path) -> Iterator[bytes]:
 
 
 def _on_disk(run: list[bytes], folder: Path) -> Iterator[bytes]:
+    from tempfile import TemporaryFile
+
     file = TemporaryFile(dir=folder)  # noqa: SIM115 (closed when the run is read)
     file.writelines(run)
     file.seek(0)

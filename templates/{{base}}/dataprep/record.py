@@ -87,7 +87,7 @@ class Response(msgspec.Struct):
 class Answer(Response):
     """A response of which nothing but plain parts came back."""
 
-    output: list[Written | Odd] | None = None
+    output: list[Written | Odd] | None = None  # type: ignore[assignment]
 
 
 class Reward:

@@ -21,7 +21,8 @@ def hash_of(text: str | bytes | msgspec.Raw, seed: int = 0) -> int:
 def same_text(value: Any) -> bytes:
     """JSON text by which values are compared: writers differ in what they escape."""
     text = _encode(value)
-    return _encode(_decode(text)) if b"\\u" in text or b"\\/" in text else text
+    escaped = text.find(b"\\u") >= 0 or text.find(b"\\/") >= 0
+    return _encode(_decode(text)) if escaped else text
 
 
 def hash_of_same(value: Any) -> int:
