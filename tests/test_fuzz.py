@@ -9,6 +9,7 @@ from functools import partial
 from io import StringIO
 from pathlib import Path
 from typing import Any, get_args
+from unittest.mock import patch
 
 import msgspec
 import pytest
@@ -17,6 +18,7 @@ from hypothesis import strategies as st
 
 import real
 from dataprep import formats
+from dataprep import record as decoding
 from dataprep.choose import PairRules
 from dataprep.compressed import GZIP, ZSTD
 from dataprep.errors import Unusable, UserError
@@ -138,6 +140,27 @@ PLACES = [(row, path) for row in RECORDS for path in places(row)]
 def test_any_value_at_any_place(place: tuple[Json, Any], value: Any, shape: Shape) -> None:
     row, path = place
     outcome(encoded(changed(row, path, partial(_put, value=value))), shape)
+
+
+def read(line: bytes, shape: Shape) -> bytes | str:
+    """The rollout, or the reason why it is none."""
+    try:
+        return msgspec.json.encode(normalise(line, shape))
+    except Unusable as reason:
+        return str(reason)
+
+
+@settings(max_examples=500, deadline=None, derandomize=True)
+@given(st.sampled_from(PLACES), VALUES, st.sampled_from(SHAPES))
+def test_usual_records_are_read_like_any_other(
+    place: tuple[Json, Any], value: Any, shape: Shape
+) -> None:
+    """Most lines are decoded as far as the parts of their content, the others are not."""
+    row, path = place
+    line = encoded(changed(row, path, partial(_put, value=value)))
+    found = read(line, shape)
+    with patch.object(decoding, "_decode_usual", decoding._decode):
+        assert read(line, shape) == found
 
 
 ODD: tuple[Any, ...] = (

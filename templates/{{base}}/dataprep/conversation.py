@@ -10,10 +10,10 @@ from typing import Any
 
 import msgspec
 
-from .content import EMPTY, NOTHING, QUOTE, text_of, with_images
+from .content import EMPTY, NOTHING, Content, text_of, with_images
 from .errors import Damaged, SetAside
 from .reasoning import may_be_in, split
-from .record import Item
+from .record import Item, Written
 from .rollout import ABSENT, Function, Message, Role, Tokens, ToolCall, raw
 
 ROLES: dict[Any, Role] = {"user": "user", "system": "system", "developer": "system"}
@@ -52,7 +52,7 @@ class Conversation:
         """
         messages, unanswered, turn = self.messages, self._unanswered, self._turn
         for item in items:
-            if type(item) is not Item:
+            if type(item) is not Written and type(item) is not Item:
                 raise Damaged(f"an item is a {type(item).__name__}, not an object")
             kind = item.type
             if kind == "function_call":
@@ -66,15 +66,20 @@ class Conversation:
                 if turn is not None:
                     self._end(turn)
                     turn = None
-                call_id, content = item.call_id, item.output
+                call_id = item.call_id
                 if call_id not in unanswered:
                     raise Gap("a tool result answers no call")
                 unanswered.remove(call_id)
-                if len(content) <= 4 or memoryview(content)[0] != QUOTE:
-                    content = self._content_of(content)
+                content = self._content_of(item.output)
                 messages.append(Message("tool", content, tool_call_id=call_id))
             elif kind == "message" or (kind is None and item.role is not None):
-                turn = self._add_message(item, turn)
+                if item.role == "assistant":
+                    turn = self._continue(item.content, turn)
+                else:
+                    if turn is not None:
+                        self._end(turn)
+                        turn = None
+                    self._add_message(item.role, item.content)
             elif kind == "reasoning":
                 turn = _thinking(turn, item)
             elif item is END_OF_TURN:
@@ -83,7 +88,8 @@ class Conversation:
                     turn = None
             else:
                 raise SetAside(f"an item of type {kind or 'absent'} has no place in a chat")
-            if (item.generation_token_ids or item.reward is not None) and turn is not None:
+            noted = item.reward is not None or item.generation_token_ids is not ABSENT
+            if noted and turn is not None:
                 self._note(item)
         self._turn = turn
 
@@ -103,34 +109,36 @@ class Conversation:
         while self.messages[self.given :] and self.messages[-1].role in {"system", "user"}:
             self.messages.pop()
 
-    def _add_message(self, item: Item, turn: Message | None) -> Message | None:
-        """Text of the model goes on with its turn; anything else ends it."""
-        role, content = item.role, item.content
-        mine = role == "assistant"
-        text = text_of(content) if mine else EMPTY
+    def _continue(self, content: Content, turn: Message | None) -> Message:
+        """Text of the model goes on with its turn, or begins one."""
+        text = text_of(content)
         if turn is not None:
-            if mine and len(text) == len(EMPTY):
+            if len(text) == len(EMPTY):
                 return turn
-            if not mine or self._unanswered or len(turn.content) > len(EMPTY):
+            if self._unanswered or len(turn.content) > len(EMPTY):
                 self._end(turn)
                 turn = None
         if self._unanswered:
             raise Gap("a call has no result before the conversation goes on")
-        if mine:
-            turn = turn or Message("assistant", EMPTY)
-            turn.content = text
-        elif type(role) is str and role in ROLES:
-            self.messages.append(Message(ROLES[role], self._content_of(content)))
-        else:
-            raise Damaged(f"a message has the role {role!r}")
+        if turn is None:
+            return Message("assistant", text)
+        turn.content = text
         return turn
+
+    def _add_message(self, role: Any, content: Content) -> None:
+        """What the model was told."""
+        if self._unanswered:
+            raise Gap("a call has no result before the conversation goes on")
+        if type(role) is not str or role not in ROLES:
+            raise Damaged(f"a message has the role {role!r}")
+        self.messages.append(Message(ROLES[role], self._content_of(content)))
 
     def _end(self, turn: Message) -> None:
         """Put a turn among the messages."""
-        if turn.content is not EMPTY and not turn.reasoning and may_be_in(turn.content):
+        if turn.reasoning is ABSENT and turn.content is not EMPTY and may_be_in(turn.content):
             thought, text = split(turn.text)
             turn.reasoning, turn.content = raw(thought) if thought else ABSENT, raw(text)
-        if turn.reasoning and not turn.tool_calls and turn.content in NOTHING:
+        if turn.reasoning is not ABSENT and not turn.tool_calls and turn.content in NOTHING:
             raise Gap("the model was cut off while reasoning")
         messages = self.messages
         if messages and messages[-1].role == "assistant":
@@ -151,7 +159,9 @@ def _thinking(turn: Message | None, item: Item) -> Message | None:
 
     Encrypted reasoning and empty summaries say nothing and are left out.
     """
-    content = item.summary if item.content in SILENT else item.content
+    content: Content = item.content
+    if not content or (not isinstance(content, list) and content in SILENT):
+        content = item.summary
     text = text_of(content, "\n")
     if len(text) == len(EMPTY):
         return turn

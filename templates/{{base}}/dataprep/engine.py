@@ -4,10 +4,11 @@ import logging
 import os
 import pickle
 import signal
+import sys
+import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import partial
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any, Literal, Protocol, TypeVar
 
@@ -29,15 +30,18 @@ class Engine(Protocol):
     ) -> Iterable[Result]: ...
 
 
-def start(name: EngineName, workers: int) -> AbstractContextManager[Engine]:
+def start(
+    name: EngineName, workers: int, lock: int | None = None
+) -> AbstractContextManager[Engine]:
     """An engine, to be used in a `with` block.
 
     Args:
         workers: processes on this machine; Ray takes what its cluster has.
+        lock: an open file that belongs to this process alone.
     """
     if name == "ray":
         return nullcontext(_Ray())
-    return nullcontext(_Alone()) if workers == 1 else _processes(workers)
+    return nullcontext(_Alone()) if workers == 1 else _processes(workers, lock)
 
 
 def processors() -> int:
@@ -63,18 +67,31 @@ class _Processes:
 
 
 @contextmanager
-def _processes(workers: int) -> Iterator[Engine]:
-    """Fresh processes: a copy of this one would start with its memory.
+def _processes(workers: int, lock: int | None) -> Iterator[Engine]:
+    """Copies of this process where that is safe, which need not import anything again.
 
-    Ctrl-C goes to this one, which ends the others: they inherit that it is ignored.
+    It is safe on Linux as long as there is one thread. Ctrl-C goes to this one, which ends the
+    others: they inherit that it is ignored.
     """
+    from multiprocessing import get_context
+
     handler = signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
-        pool = get_context("spawn").Pool(workers)
+        if sys.platform == "linux" and threading.active_count() == 1:
+            pool = get_context("fork").Pool(workers, _let_go, (lock,))
+        else:
+            pool = get_context("spawn").Pool(workers)
     finally:
         signal.signal(signal.SIGINT, handler)
     with pool:
         yield _Processes(pool)
+
+
+def _let_go(lock: int | None) -> None:
+    """A copy of a process ends when it is told to, and holds no lock that could outlive it."""
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    if lock is not None:
+        os.close(lock)
 
 
 class _Ray:

@@ -51,7 +51,7 @@ def head_of(record: Record) -> Head:
     """
     response = record.response
     truncated, failed = record.finish_reason == "length", record.failure is not None
-    if type(response) is Response:
+    if isinstance(response, Response):
         details = response.incomplete_details
         reason = details.get("reason") if type(details) is dict else None
         truncated = reason == "max_output_tokens" or response.status == "incomplete"
@@ -148,7 +148,9 @@ def _beginning(chat: Conversation) -> int:
     """Where the completion begins: at the model's first turn in what came back."""
     messages = chat.messages
     first = chat.given or 0
-    while first < len(messages) and messages[first].role != "assistant":
+    for message in messages[first:]:
+        if message.role == "assistant":
+            break
         first += 1
     for message in messages[first:]:
         if message.role == "assistant" and (message.tool_calls or message.content not in NOTHING):
@@ -186,7 +188,7 @@ def _task(record: Record, agent: str | None, prompt: list[Message]) -> str:
     index = record.index
     if index is None and record.messages is not None:
         index = record.task_id
-    if isinstance(index, int | str) and not isinstance(index, bool):
+    if type(index) is int or type(index) is str:
         return f"{agent or ''}:{index}"
     return f"prompt:{xxhash.xxh3_128_hexdigest(same_text(prompt))}"
 
@@ -196,7 +198,7 @@ def _tools(record: Record) -> msgspec.Raw:
     request, response = record.responses_create_params, record.response
     if type(request) is Request and len(request.tools) > len(b"null"):
         return request.tools
-    if type(response) is Response and len(response.tools) > len(b"null"):
+    if isinstance(response, Response) and len(response.tools) > len(b"null"):
         return response.tools
     return record.tools
 

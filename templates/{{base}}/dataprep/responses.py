@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import msgspec
+import xxhash
 
 from .errors import Damaged, SetAside
 from .record import Item, Odd
@@ -39,17 +40,20 @@ def chat_tools(raw: msgspec.Raw) -> msgspec.Raw:
         SetAside: for hosted tools, which have no schema that a chat template could show.
         Damaged: for what is no list of tools.
     """
-    text = bytes(raw)
-    if text in (b"null", b"[]", b""):
+    if len(raw) <= len(b"null") and bytes(raw) in (b"null", b"[]", b""):
         return NULL
-    if text not in _chat_tools:
+    digest = xxhash.xxh3_128_digest(raw)
+    found = _chat_tools.get(digest)
+    if found is None:
         if len(_chat_tools) >= MOST_TOOL_SETS:
             _chat_tools.clear()
-        _chat_tools[text] = msgspec.Raw(msgspec.json.encode(_converted(text)))
-    return _chat_tools[text]
+        found = msgspec.Raw(msgspec.json.encode(_converted(bytes(raw))))
+        _chat_tools[digest] = found
+    return found
 
 
 _chat_tools: dict[bytes, msgspec.Raw] = {}
+"""By the checksum of what stands in the record."""
 
 
 def _converted(text: bytes) -> list[Json] | None:

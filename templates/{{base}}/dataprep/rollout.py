@@ -10,21 +10,23 @@ NULL = msgspec.Raw(b"null")
 ABSENT = msgspec.Raw(b"")
 
 
-class Function(msgspec.Struct):
+class Function(msgspec.Struct, gc=False):
     """What a call names."""
 
     name: str
     arguments: Json
 
 
-class ToolCall(msgspec.Struct, tag_field="type", tag="function", omit_defaults=True):
+class ToolCall(msgspec.Struct, tag_field="type", tag="function", omit_defaults=True, gc=False):
     """One call that the model made. Encoded as in an OpenAI chat message, arguments as object."""
 
     function: Function
     id: str | None = None
 
 
-class Message(msgspec.Struct, omit_defaults=True, rename={"reasoning": "reasoning_content"}):
+class Message(
+    msgspec.Struct, omit_defaults=True, rename={"reasoning": "reasoning_content"}, gc=False
+):
     """One message. Encoded, it is the chat message that Hugging Face chat templates want.
 
     Texts are kept as JSON text: most of a rollout is passed through, and reading it would cost

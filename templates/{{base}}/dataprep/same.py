@@ -12,7 +12,7 @@ _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder().decode
 
 
-def hash_of(text: str | bytes, seed: int = 0) -> int:
+def hash_of(text: str | bytes | msgspec.Raw, seed: int = 0) -> int:
     """64 bits."""
     data = text.encode("utf-8", "surrogatepass") if isinstance(text, str) else text
     return xxhash.xxh3_64_intdigest(data, seed)
@@ -21,7 +21,25 @@ def hash_of(text: str | bytes, seed: int = 0) -> int:
 def same_text(value: Any) -> bytes:
     """JSON text by which values are compared: writers differ in what they escape."""
     text = _encode(value)
-    return _encode(_decode(text)) if b"\\u" in text or b"\\/" in text else text
+    escaped = text.find(b"\\u") >= 0 or text.find(b"\\/") >= 0
+    return _encode(_decode(text)) if escaped else text
+
+
+def hash_of_same(value: Any) -> int:
+    """64 bits, by which values are the same. Looking for escapes costs more than all else, and the
+    prompt of a task comes with each of its rollouts."""
+    text = _encode(value)
+    digest = xxhash.xxh3_128_digest(text)
+    found = _hashes.get(digest)
+    if found is None:
+        if len(_hashes) >= MOST_HASHES:
+            _hashes.clear()
+        found = _hashes[digest] = hash_of(same_text(value))
+    return found
+
+
+_hashes: dict[bytes, int] = {}
+MOST_HASHES = 2**12
 
 
 def said(messages: Sequence[Message]) -> bytes:

@@ -17,7 +17,7 @@ from .normalise import Shape, head_of, rollout_of
 from .read import Advance, Line, Span, lines
 from .record import demand_text, parse
 from .rollout import Head, Rollout
-from .same import conversation, hash_of, normalised, same_text
+from .same import conversation, hash_of, hash_of_same, normalised
 from .tokens import rollout_counter
 from .work import DONE, span_folder, whole
 from .write import BUFFER, explained
@@ -47,6 +47,11 @@ class Job(NamedTuple):
     tokenizer: str | None = None
     """Model whose tokens are counted, for rules that need it."""
     partitions: int = 1
+
+    @property
+    def compared(self) -> bool:
+        """Whether some rows of a task may stay and others not."""
+        return self.paired or self.tasks.needed
 
 
 class Report(msgspec.Struct):
@@ -101,6 +106,7 @@ class _Span:
         self._number = number
         self._span = span
         self._job = job
+        self._compared = job.compared
         self._head_rules = list(head_rules(job.rules))
         self._rules = list(rollout_rules(job.rules, rollout_counter(job.tokenizer)))
         if job.tasks.windowed:
@@ -167,8 +173,9 @@ class _Span:
                 file.write(b"\n")
         if self._entries is None:
             return
-        order, number = hash_of(body), row_id(stream, self._number, row)
-        group = hash_of(same_text(rollout.prompt) + bytes(rollout.tools)) if job.paired else 0
+        number = row_id(stream, self._number, row)
+        order = hash_of(body) if self._compared or stream == PROMPTS else 0
+        group = hash_of(rollout.tools, hash_of_same(rollout.prompt)) if job.paired else 0
         category = 0
         if job.tasks.balance is not None:
             category = hash_of(category_of(rollout, job.tasks.balance)) >> 32

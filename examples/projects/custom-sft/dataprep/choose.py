@@ -10,7 +10,7 @@ from operator import attrgetter
 import msgspec
 
 from .filter import TaskRules
-from .index import NO_ROW, Entry, place_of
+from .index import NO_ROW, PACKED, STREAM_AT, Entry, place_of
 
 PROMPTS = 2
 """The stream of held-out prompts: one for each task, whatever the rules."""
@@ -64,6 +64,28 @@ def twins(entries: Iterable[Entry]) -> "array[int]":
         next(same)
         found.extend(entry.id for entry in same)
     return found
+
+
+def choose_all(entries: Iterable[bytes]) -> Picks:
+    """Without any rule between rows all stay, and only of the prompts there is one for each task.
+
+    Args:
+        entries: packed, sorted by task and order.
+
+    Returns:
+        The prompts and the number of tasks.
+    """
+    picks = Picks()
+    last = prompted = b""
+    for packed in entries:
+        task = packed[:8]
+        if packed[STREAM_AT] != PROMPTS:
+            picks.tasks += task != last
+            last = task
+        elif task != prompted:
+            picks.add(Entry._make(PACKED.unpack(packed)))
+            prompted = task
+    return picks
 
 
 def choose(entries: Iterable[Entry], rules: TaskRules, dropped: "array[int]") -> Picks:

@@ -10,7 +10,6 @@ import struct
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
-from tempfile import TemporaryFile
 from typing import BinaryIO, NamedTuple
 
 PARTITION_INPUT = 64 * 2**20
@@ -41,6 +40,8 @@ class Entry(NamedTuple):
 
 
 PACKED = struct.Struct(">QQQdIQ")
+STREAM_AT = PACKED.size - 8
+"""The byte of a packed entry that says which stream its row is in."""
 
 
 def row_id(stream: int, span: int, row: int) -> int:
@@ -104,14 +105,21 @@ def read(paths: Sequence[Path], partition: int, partitions: int) -> Iterator[byt
 
 def in_order(entries: Iterable[bytes], folder: Path) -> Iterator[Entry]:
     """Entries sorted by task, then order; in a file of the folder when there are many."""
+    return map(Entry._make, map(PACKED.unpack, packed_in_order(entries, folder)))
+
+
+def packed_in_order(entries: Iterable[bytes], folder: Path) -> Iterator[bytes]:
+    """The same entries as they were written."""
     source = iter(entries)
     runs: list[Iterable[bytes]] = []
     while run := sorted(islice(source, SORTED_AT_ONCE)):
         runs.append(run if len(run) < SORTED_AT_ONCE else _on_disk(run, folder))
-    return map(Entry._make, map(PACKED.unpack, heapq.merge(*runs)))
+    return heapq.merge(*runs) if len(runs) > 1 else iter(*runs or [()])
 
 
 def _on_disk(run: list[bytes], folder: Path) -> Iterator[bytes]:
+    from tempfile import TemporaryFile
+
     file = TemporaryFile(dir=folder)  # noqa: SIM115 (closed when the run is read)
     file.writelines(run)
     file.seek(0)

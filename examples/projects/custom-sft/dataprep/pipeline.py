@@ -123,7 +123,8 @@ def _gathered(
         sides = [pairs[TRAIN], pairs[gather.EVALUATION]]
     else:
         picks = gather.pick(spans, job.tasks, engine)
-        sides = [gather.picked(spans, picks, side, engine) for side in (TRAIN, gather.EVALUATION)]
+        streams = (TRAIN, gather.EVALUATION)
+        sides = [gather.left(spans, job.tasks, picks, stream, engine) for stream in streams]
     return picks, [*sides, gather.picked(spans, picks, PROMPTS, engine)]
 
 

@@ -235,7 +235,7 @@ def running(
     workers = min(workers, len(parts))
     with (
         working(options.output, plan) as work,
-        start(options.engine, workers) as engine,
+        start(options.engine, workers, work.lock) as engine,
         explained(options.output),
     ):
         yield Run(options, job, chosen, files, outputs, parts, work, engine)

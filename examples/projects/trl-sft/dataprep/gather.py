@@ -10,13 +10,14 @@ from typing import Any, NamedTuple
 import msgspec
 
 from .build import pair
-from .choose import PROMPTS, PairRules, Picks, by_task, choose, holds, pairs, twins
+from .choose import PROMPTS, PairRules, Picks, by_task, choose, choose_all, holds, pairs, twins
 from .engine import Engine
 from .errors import Unusable
 from .filter import TaskRules
-from .index import NO_ROW, Entry, in_order, place_of, read
-from .normalise import Shape, normalise
+from .index import NO_ROW, PACKED, Entry, packed_in_order, place_of, read
+from .normalise import Shape, head_of, rollout_of
 from .read import Span
+from .record import parse
 from .rollout import Rollout
 from .stage import PLACE, Report, places_name, rows_name
 from .write import BUFFER
@@ -41,12 +42,16 @@ class Spans(NamedTuple):
 
     def entries(self, name: str, partition: int) -> Iterator[Entry]:
         """One partition of an index, in order."""
+        return map(Entry._make, map(PACKED.unpack, self.packed(name, partition)))
+
+    def packed(self, name: str, partition: int) -> Iterator[bytes]:
+        """The same, as it was written."""
         paths = [folder / name for folder in self.folders]
-        return in_order(read(paths, partition, self.partitions), self.folders[0].parent)
+        return packed_in_order(read(paths, partition, self.partitions), self.folders[0].parent)
 
 
 def pick(spans: Spans, rules: TaskRules, engine: Engine) -> Picks:
-    """The rows that the rules leave."""
+    """The rows that the rules leave; of rows that all stay only the prompts."""
     dropped = _duplicates(spans, rules, engine)
     found = Picks()
     for picks in engine.map(partial(_choose, spans, rules, dropped), range(spans.partitions)):
@@ -68,7 +73,14 @@ def _twins(spans: Spans, partition: int) -> "array[int]":
 
 
 def _choose(spans: Spans, rules: TaskRules, dropped: "array[int]", partition: int) -> Picks:
+    if not rules.needed:
+        return choose_all(spans.packed("tasks", partition))
     return choose(spans.entries("tasks", partition), rules, dropped)
+
+
+def left(spans: Spans, rules: TaskRules, picks: Picks, stream: int, engine: Engine) -> list[Part]:
+    """The rows of a stream that the rules leave."""
+    return picked(spans, picks, stream, engine) if rules.needed else everything(spans, stream)
 
 
 def everything(spans: Spans, stream: int) -> list[Part]:
@@ -204,7 +216,9 @@ def _rollout(spans: Spans, entry: Entry, shape: Shape) -> Rollout:
     places = _opened(folder / places_name(stream))
     start, size = PLACE.unpack(os.pread(places.fileno(), PLACE.size, row * PLACE.size))
     source = _opened(Path(span.file) if span.plain else folder / rows_name(stream))
-    return normalise(os.pread(source.fileno(), size, start), shape)
+    line = os.pread(source.fileno(), size, start)
+    record = parse(line)
+    return rollout_of(record, head_of(record), line, shape)
 
 
 @lru_cache(OPEN_FILES)

@@ -7,7 +7,7 @@ else is accepted here too, so that the reason is found where the line is underst
 
 import json
 import math
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
@@ -38,6 +38,23 @@ class Item(msgspec.Struct, gc=False):
     generation_log_probs: msgspec.Raw = ABSENT
 
 
+class Part(msgspec.Struct, gc=False):
+    """A part of content that is plain text, which is not decoded."""
+
+    type: Literal["output_text", "summary_text", "text", "input_text", "reasoning_text"]
+    text: msgspec.Raw
+
+
+class Written(Item, gc=False):
+    """An item as models' servers write them: all content in plain parts.
+
+    To read the parts later would mean to read all that the model wrote twice.
+    """
+
+    content: list[Part] | None = None  # type: ignore[assignment]
+    summary: list[Part] | None = None  # type: ignore[assignment]
+
+
 Items = list[Item | Odd] | dict[str, Any] | str | float | bool | None
 
 
@@ -65,6 +82,12 @@ class Response(msgspec.Struct):
 
     def __post_init__(self) -> None:
         _decoded.append("response")
+
+
+class Answer(Response):
+    """A response of which nothing but plain parts came back."""
+
+    output: list[Written | Odd] | None = None  # type: ignore[assignment]
 
 
 class Reward:
@@ -98,10 +121,17 @@ class Record(msgspec.Struct, rename={"failure": "_ng_failure_class", "index": "_
     verifier_metadata: msgspec.Raw = ABSENT
 
 
+class Usual(Record):
+    """A record of NeMo Gym as most are."""
+
+    response: Answer | None = None
+
+
 _decoded: list[str] = []
 """Of the record at hand. JSON decoders keep the last of two equal keys without a word; here each
 of them leaves its name."""
 _decode = msgspec.json.Decoder(Record, dec_hook=lambda _, value: Reward(value)).decode
+_decode_usual = msgspec.json.Decoder(Usual, dec_hook=lambda _, value: Reward(value)).decode
 _decode_values = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 READ = {
     "responses_create_params", "response", "messages", "prompt", "completion", "reward", "tools",
@@ -118,19 +148,16 @@ def parse(data: bytes) -> Record:
     """
     _decoded.clear()
     try:
-        record = _decode(data)
-    except UnicodeDecodeError:
-        raise Damaged("the line is not UTF-8") from None
-    except RecursionError:
-        raise Damaged("the line is nested too deeply") from None
-    except msgspec.DecodeError as error:
-        record = _parse_leniently(data, str(error))
+        record: Record = _decode_usual(data)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        record = _parse_any(data)
     if len(_decoded) != len(set(_decoded)):
         twice = next(name for name in _decoded if _decoded.count(name) > 1)
         raise Damaged(f"the key {twice} stands twice in the record")
-    for name in ("messages", "prompt", "completion"):
-        if getattr(record, name) is not None and data.count(b'"%s"' % name.encode()) > 1:
-            _demand_once(data, name)
+    if record.messages is not None or record.prompt is not None or record.completion is not None:
+        for name in ("messages", "prompt", "completion"):
+            if getattr(record, name) is not None and data.count(b'"%s"' % name.encode()) > 1:
+                _demand_once(data, name)
     return record
 
 
@@ -153,6 +180,19 @@ def metadata_of(data: bytes) -> dict[str, msgspec.Raw]:
         for key, value in values.items()
         if key not in READ and not key.startswith("_ng_")
     }
+
+
+def _parse_any(data: bytes) -> Record:
+    """A record of any form."""
+    _decoded.clear()
+    try:
+        return _decode(data)
+    except UnicodeDecodeError:
+        raise Damaged("the line is not UTF-8") from None
+    except RecursionError:
+        raise Damaged("the line is nested too deeply") from None
+    except msgspec.DecodeError as error:
+        return _parse_leniently(data, str(error))
 
 
 def _parse_leniently(data: bytes, problem: str) -> Record:

@@ -7,7 +7,6 @@
 
 import fcntl
 import os
-import secrets
 import shutil
 import sys
 from collections.abc import Iterator, Mapping, Sequence
@@ -29,8 +28,10 @@ PLAN = "plan.json"
 class Work:
     """One run's folder. Spans that an earlier run finished under the same plan are kept."""
 
-    def __init__(self, folder: Path, plan: Any) -> None:
+    def __init__(self, folder: Path, lock: int, plan: Any) -> None:
         self.folder = folder
+        self.lock = lock
+        """The open folder, which nobody else may work in."""
         text = msgspec.json.encode(plan)
         noted = folder / PLAN
         if not noted.is_file() or noted.read_bytes() != text:
@@ -68,7 +69,7 @@ def working(output: Path, plan: Any) -> Iterator[Work]:
             ) from None
         try:
             with explained(output):
-                work = Work(folder, plan)
+                work = Work(folder, lock, plan)
             yield work
         except BaseException as error:
             if isinstance(error, Exception) or not any(folder.glob(f"*/{DONE}")):
@@ -108,7 +109,7 @@ def plan_of(files: Sequence[Path], parts: Sequence[Span], chosen: Mapping[str, A
 def _identity(path: Path) -> list[Any]:
     """What tells a file from a changed one; a stream is never the same again."""
     if is_stream(path):
-        return [str(path), secrets.token_hex(8)]
+        return [str(path), os.urandom(8).hex()]
     state = path.stat()
     return [str(path.resolve()), state.st_size, state.st_mtime_ns]
 

@@ -3,7 +3,6 @@
 import errno
 import glob
 import os
-import secrets
 import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
@@ -15,8 +14,8 @@ import msgspec
 
 from .errors import UserError
 
-BUFFER = 2**20
-"""Bytes written at once: larger writes cost less of the processor."""
+BUFFER = 2**18
+"""Bytes written at once: they are copied while the processor still has them at hand."""
 
 
 class Output:
@@ -36,7 +35,7 @@ class Output:
             if self._target.exists() and not self._target.is_file():
                 raise UserError(f"{self.path} is no file.", "Choose another --output.")
             self._target.parent.mkdir(parents=True, exist_ok=True)
-            token = secrets.token_hex(4)
+            token = os.urandom(4).hex()
             self._partial = self._target.with_name(f".{self._target.name}.{token}.part")
             self._file: BinaryIO = self._partial.open("xb", buffering=BUFFER)
         return self
