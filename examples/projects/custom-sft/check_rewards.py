@@ -19,12 +19,12 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from dataprep.commands import demand
 from dataprep.errors import UserError, run
 from dataprep.progress import progress
 from dataprep.recorded import chat, last_text, rollouts
 from dataprep.report.numbers import number, percent
 from dataprep.rollout import NULL, Rollout
+from dataprep.values import demand
 from rewards_checked import BadReward, Score, load_score, reward_of
 
 AGREE = 1e-6

@@ -18,8 +18,8 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 
-from dataprep.commands import demand
 from dataprep.errors import UserError, run
+from dataprep.values import demand
 from dataprep.write import Output, together
 from evaluation import table
 from evaluation.generate import Sampling, responses
