@@ -204,13 +204,16 @@ class _Arithmetic:
         if states <= room:
             return
         per_weight = self.trainer.cost.state_bytes(self.sharding, self.world)
-        shared = self.trainer.cost.state_bytes("fsdp2", 1)
-        gpus = -(-int(billions * 1e9 * shared / GIB) // int(max(room * 0.7, 1)))
+        whole = self.trainer.cost.state_bytes("fsdp2", 1)
+        gpus = -(-int(billions * 1e9 * whole / GIB) // int(max(room * 0.7, 1)))
+        others = (each for each in self.trainer.shardings if self._memory(1, each).states <= room)
+        fitting = next(others, None)
+        advice = f"take --sharding {fitting}" if fitting else f"use about {gpus} GPUs"
         yield (
             f"{'training all' if spec.tuning == 'full' else spec.tuning + ' of'} {billions:g} "
             f"billion weights of {spec.model} keeps {states:.0f} GiB of weights, gradients and "
             f"optimizer states on each of {self.world} GPU(s), which have {room:g} GiB for them; "
-            f"use about {gpus} GPUs, or a model below {room * GIB / per_weight / 1e9:.1f} billion"
+            f"{advice}, or a model below {room * GIB / per_weight / 1e9:.1f} billion"
         )
 
     def _largest_micro_batch(self) -> int:

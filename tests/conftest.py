@@ -57,7 +57,7 @@ def new(scaffold: Command) -> Callable[..., Path]:
 def config(tmp_path: Path) -> Path:
     """The config that `prepare_for_trl.py` reads the algorithm from, for sft."""
     path = tmp_path / "trl_config.yaml"
-    path.write_text("algorithm: sft\n")
+    path.write_text("algorithm: sft\nassistant_only_loss: true\n")
     return path
 
 

@@ -161,7 +161,7 @@ def filtered(rollouts: Path, tmp_path: Path) -> Path:
 def prepared(source: Path, folder: Path, algorithm: str, *options: str) -> list[Json]:
     """Rows of both sides of the split, by our script."""
     config, output = folder / "config.yaml", folder / "ours.jsonl"
-    config.write_text(f"algorithm: {algorithm}\n")
+    config.write_text(f"algorithm: {algorithm}\nassistant_only_loss: true\n")
     files = ["--input", str(source), "--output", str(output), "--config", str(config)]
     done(PROJECT / "prepare_for_trl.py", *files, *options)
     return [*lines_of(output), *lines_of(folder / "ours.eval.jsonl")]

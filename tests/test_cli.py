@@ -40,10 +40,12 @@ def test_frameworks_as_json_is_the_contract(scaffold: Command) -> None:
     listed = json.loads(scaffold("frameworks", "--json").stdout)["frameworks"]
     assert [entry["name"] for entry in listed] == list(discover())
     for entry in listed:
-        assert set(entry) == {"name", "version", "algorithms", "topologies", "patterns"}
+        words = {"algorithms", "topologies", "patterns", "tunings", "shardings", "generations"}
+        assert set(entry) == {"name", "version", *words}
     trl = next(entry for entry in listed if entry["name"] == "trl")
     assert trl["version"] == "1.16.0"
-    assert trl["algorithms"] == ["sft", "dpo"]
+    assert trl["algorithms"] == ["sft", "dpo", "kto", "rm", "grpo", "rloo", "dapo", "gspo"]
+    assert trl["tunings"] == ["full", "lora", "qlora"]
 
 
 def test_frameworks_table_names_versions(scaffold: Command) -> None:
@@ -80,7 +82,7 @@ def test_illegal_combination_names_all_reasons_and_the_nearest_legal_one(scaffol
     error = json.loads(result.stdout)["error"]
     assert len(error["reasons"]) == 3
     assert "no longer has a PPO trainer" in error["reasons"][0]
-    nearest = "--framework trl --algorithm sft --topology local --pattern direct"
+    nearest = "--framework trl --algorithm grpo --topology local --pattern direct"
     assert nearest in error["remedy"]
     flags = error["remedy"].split("that is: ")[1].splitlines()[0].split()
     assert scaffold("new", "p", *flags, "--dry-run").returncode == 0
@@ -135,7 +137,7 @@ def test_completion_offers_what_there_is() -> None:
             command, env=environment, capture_output=True, text=True
         ).stdout.split()
 
-    assert complete("rl-scaffolder ") == ["new", "inspect", "frameworks"]
+    assert complete("rl-scaffolder ") == ["new", "inspect", "check", "frameworks"]
     assert complete("rl-scaffolder new --framework ") == list(discover())
     assert complete("rl-scaffolder new --algorithm d") == ["dpo", "dapo"]
 

@@ -172,6 +172,12 @@ def test_too_large_a_model_is_refused_with_what_would_do(scaffold: Command, tmp_
     assert plan_of(model="org/big-70B", gpus_per_node=19, global_batch_size=19).sharding == "fsdp2"
 
 
+def test_where_another_sharding_would_do_it_is_advised() -> None:
+    with pytest.raises(InfeasiblePlan, match="take --sharding fsdp2"):
+        plan_of(model="m-8b", gpus_per_node=8, sharding="ddp")
+    assert plan_of(model="m-8b", gpus_per_node=8, sharding="fsdp2").sharding == "fsdp2"
+
+
 def test_states_are_sharded_when_they_would_fill_a_gpu() -> None:
     small, large = plan_of(gpus_per_node=8), plan_of(gpus_per_node=8, model="m-8b")
     assert (small.sharding, large.sharding) == ("ddp", "fsdp2")

@@ -224,6 +224,17 @@ def test_what_is_not_installed_is_said_in_one_line(grpo: Path, inside: Inside) -
     refused(inside, grpo, *words, said="TRL refuses to start: vLLM is not available")
 
 
+@pytest.mark.usefixtures("output")
+@pytest.mark.parametrize("check", [(), ("--check_only",)], ids=["run", "check"])
+def test_prompts_that_do_not_fill_a_step_are_refused(
+    grpo: Path, inside: Inside, check: tuple[str, ...]
+) -> None:
+    """TRL leaves them out, and would end without a step and without a word."""
+    words = ("--per_device_train_batch_size", "512", "--output_dir", "outputs/few", *check)
+    said = "There are 6 prompts, and a step generates from 32: 512 responses, 16 to each"
+    refused(inside, grpo, *words, said=said)
+
+
 Prepared = Callable[..., list[dict[str, Any]]]
 
 

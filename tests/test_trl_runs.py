@@ -13,7 +13,6 @@ import yaml
 
 from projects import choices, curve, python, render, rows, train, until
 
-ONLINE = ("grpo", "rloo", "dapo", "gspo")
 SMOKED = pytest.mark.parametrize("smoked", choices("trl"), indirect=True)
 SMOKE = ("--data_path", "smoke/training_data.jsonl", "--config", "smoke_config.yaml")
 
@@ -59,7 +58,8 @@ def test_a_resumed_run_follows_the_unbroken_one(smoked: Path) -> None:
     words = ("--output_dir", str(output), "--resume_from_checkpoint", "latest")
     result = python(smoked, "train_trl.py", *SMOKE, *words)
     assert result.returncode == 0, result.stderr[-3000:]
-    online = smoked.parent.name.split("-")[1].rstrip("0123456789") in ONLINE
+    # What is generated depends on the last bits of the weights, and what is read does not.
+    online = any("reward" in entry for entry in rows(run / "log.jsonl"))
     key, digits = ("reward", 1e-2) if online else ("loss", 1e-6)
     unbroken, resumed = curve(run / "log.jsonl", key), curve(output / "log.jsonl", key)
     assert list(resumed) == list(unbroken) and len(resumed) >= 20
@@ -80,16 +80,24 @@ def test_two_processes_train_and_say_so(smoked: Path) -> None:
     assert changed[0] == changed[1] != "0", checked
 
 
-@pytest.mark.parametrize("tuning", ["full", "lora"])
-@pytest.mark.parametrize("sharding", ["ddp", "fsdp2"])
-@pytest.mark.parametrize("algorithm", ["sft", "rm", "grpo"])
+@pytest.mark.parametrize(
+    ("algorithm", "sharding", "tuning"),
+    [
+        ("sft", "ddp", "full"),
+        ("sft", "fsdp2", "lora"),
+        ("rm", "fsdp2", "full"),
+        ("rm", "ddp", "lora"),
+        ("grpo", "fsdp2", "full"),
+        ("grpo", "fsdp2", "lora"),
+    ],
+    ids="-".join,
+)
 def test_the_rendered_accelerate_file_trains_in_two_processes(
     tmp_path: Path, trl: Path, algorithm: str, sharding: str, tuning: str
 ) -> None:
     """That of a project for two GPUs, told to use CPUs."""
     words = ("--framework", "trl", "--algorithm", algorithm, "--gpus-per-node", "2")
-    chosen = ("--set", f"sharding={sharding}", "--set", f"tuning={tuning}", "--set")
-    project = render(tmp_path, *words, *chosen, "generation=" if False else "epochs=1")
+    project = render(tmp_path, *words, "--sharding", sharding, "--tuning", tuning)
     path = project / "accelerate_config.yaml"
     accelerate = yaml.safe_load(path.read_text("utf-8"))
     assert accelerate["num_processes"] == 2

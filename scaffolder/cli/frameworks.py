@@ -42,6 +42,9 @@ def _offered() -> list[dict[str, Any]]:
             "algorithms": list(framework.algorithms),
             "topologies": list(framework.topologies),
             "patterns": list(framework.patterns),
+            "tunings": list(framework.tunings),
+            "shardings": list(framework.shardings),
+            "generations": list(framework.generations),
         }
         for framework in discover().values()
     ]

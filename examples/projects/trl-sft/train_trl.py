@@ -17,7 +17,7 @@ from dataprep.errors import UserError, run
 from rewards_checked import load_score
 from trl_checkpoints import check_output, marker, remove_broken, save_final
 from trl_checks import check_data, load_tokenizer
-from trl_data import load, load_prompts
+from trl_data import demand_enough, load, load_prompts
 from trl_rewards import load_environment, reward_function
 from trl_settings import Algorithm, algorithm_of, parse
 
@@ -46,6 +46,12 @@ def train(arguments: list[str]) -> None:
             "Go on with --resume_from_checkpoint latest, or remove the folder.",
             exit_code=130,
         ) from None
+    if trainer.state.global_step == 0:
+        raise UserError(
+            "Not one step was trained: the rows do not fill it.",
+            "Give more rows, or lower the batch size.",
+            exit_code=1,
+        )
     save_final(trainer)
     trainer.end()
 
@@ -65,13 +71,16 @@ def build(run: Any, training: Any, model: Any, algorithm: Algorithm, tokenizer: 
         online["reward_funcs"] = reward_function(load_score(run.rewards))
     if algorithm.online and run.environment:
         online["environment_factory"] = load_environment(run.environment)
+    data = rows(run, training, run.data_path, algorithm, tokenizer)
+    if algorithm.online:
+        demand_enough(len(data), training)
     held_out = run.eval_data_path if training.eval_strategy != "no" else None
     try:
         return getattr(trl, algorithm.trainer)(
             model=model.model_name_or_path,
             args=training,
-            train_dataset=rows(run, run.data_path, algorithm, tokenizer),
-            eval_dataset=rows(run, held_out, algorithm, tokenizer) if held_out else None,
+            train_dataset=data,
+            eval_dataset=rows(run, training, held_out, algorithm, tokenizer) if held_out else None,
             processing_class=tokenizer,
             quantization_config=trl.get_quantization_config(model),
             peft_config=trl.get_peft_config(model),
@@ -82,9 +91,9 @@ def build(run: Any, training: Any, model: Any, algorithm: Algorithm, tokenizer: 
         raise UserError(f"TRL refuses to start: {error}", "Nothing was trained.") from error
 
 
-def rows(run: Any, path: str, algorithm: Algorithm, tokenizer: Any) -> Any:
+def rows(run: Any, training: Any, path: str, algorithm: Algorithm, tokenizer: Any) -> Any:
     if algorithm.online:
-        return load_prompts(run, algorithm.columns, tokenizer, path)
+        return load_prompts(run, training, algorithm.columns, tokenizer, path)
     return load(path, algorithm.columns)
 
 

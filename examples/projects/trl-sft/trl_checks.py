@@ -8,7 +8,7 @@ from tqdm import tqdm
 
 from dataprep.errors import UserError
 from rewards_checked import load_score
-from trl_data import Row, prompt_tokens, rows_of, tokens
+from trl_data import Row, demand_enough, prompt_tokens, rows_of, tokens
 from trl_rewards import load_environment, reward_function
 from trl_settings import Algorithm
 
@@ -102,7 +102,10 @@ def check_data(run: Any, training: Any, tokenizer: Any, algorithm: Algorithm) ->
     measured = _measured(rows_of(paths[0], algorithm.columns), run, tokenizer, algorithm)
     limit = run.max_prompt_length if algorithm.online else training.max_length
     if run.check_only:
-        _report(list(tqdm(measured, desc="tokenising", mininterval=1)), limit, algorithm)
+        lengths = list(tqdm(measured, desc="tokenising", mininterval=1))
+        _report(lengths, limit, algorithm)
+        if algorithm.online:
+            demand_enough(sum(not _starves(each, limit, algorithm) for each in lengths), training)
     elif limit and all(_starves(each, limit, algorithm) for each in measured):
         raise _nothing_fits(limit, algorithm)
 
@@ -158,8 +161,10 @@ def _measured(
         yield prompt, max([prompt, *wholes])
 
 
-def _starves(length: Length, limit: int, algorithm: Algorithm) -> bool:
+def _starves(length: Length, limit: int | None, algorithm: Algorithm) -> bool:
     """Whether nothing is left of a row to train on."""
+    if not limit:
+        return False
     prompt, whole = length
     if algorithm.online:
         return prompt > limit
@@ -175,7 +180,7 @@ def _report(lengths: Sequence[Length], limit: int | None, algorithm: Algorithm) 
     what = "prompts" if algorithm.online else "rows"
     print(f"{count} {what}; tokens: median {middle}, 95 % {high}, longest {sizes[-1]}")
     over = sum(size > limit for size in sizes) if limit else 0
-    starved = sum(_starves(each, limit, algorithm) for each in lengths) if limit else 0
+    starved = sum(_starves(each, limit, algorithm) for each in lengths)
     if starved == count:
         raise _nothing_fits(limit, algorithm)
     if algorithm.online or algorithm.config == "RewardConfig":

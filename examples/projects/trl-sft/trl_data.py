@@ -41,13 +41,14 @@ def read_numbers_exactly() -> None:
         module.ujson_loads = json.loads
 
 
-def load_prompts(run: Any, columns: Sequence[str], tokenizer: Any, path: str) -> Any:
+def load_prompts(run: Any, training: Any, columns: Sequence[str], tokenizer: Any, path: str) -> Any:
     """Rows of prompts, without those that cannot be generated from; says how many those were."""
     data = load(path, columns)
     before = len(data)
+    say = print if training.process_index == 0 else str
     if run.environment is None and run.rows_with_tools == "drop":
         data = data.filter(lambda row: not row["tools"], desc="dropping prompts with tools")
-        print(f"{before - len(data)} of {before} prompts have tools and are left out")
+        say(f"{before - len(data)} of {before} prompts have tools and are left out")
     if run.max_prompt_length:
         fitting = len(data)
         data = data.filter(
@@ -55,11 +56,23 @@ def load_prompts(run: Any, columns: Sequence[str], tokenizer: Any, path: str) ->
             desc="measuring prompts",
         )
         if len(data) < fitting:
-            print(
+            say(
                 f"{fitting - len(data)} of {fitting} prompts are longer than max_prompt_length = "
                 f"{run.max_prompt_length} tokens and are left out"
             )
     return data.remove_columns("tools")
+
+
+def demand_enough(prompts: int, training: Any) -> None:
+    """TRL leaves out what does not fill a step: with too few prompts it would train nothing."""
+    needed = training.generation_batch_size // training.num_generations
+    if prompts < needed:
+        raise UserError(
+            f"There are {prompts} prompts, and a step generates from {needed}: "
+            f"{training.generation_batch_size} responses, {training.num_generations} to each.",
+            "Give more rollouts, or lower per_device_train_batch_size or "
+            "gradient_accumulation_steps.",
+        )
 
 
 def prompt_tokens(tokenizer: Any, row: Row) -> int:

@@ -14,7 +14,7 @@ from .normalise import Shape
 from .parquet import Columns
 from .record import metadata_of
 from .rollout import Rollout
-from .run import Options, Run, running
+from .run import Counts, Options, Run, running
 from .split import held_out
 from .stage import Job
 from .write import beside
@@ -99,9 +99,12 @@ def prepare(
         spans = run.read("reading")
         picks, parts = _gathered(spans, job, recipe, row, run)
         train, evaluation, prompts = (sum(rows for _, rows in part) for part in parts)
+        built = spans.rows(TRAIN) + spans.rows(gather.EVALUATION)
+        turns = {"turns, each a row": built} if recipe.per_turn else {}
         counts = {
             **run.counts,
-            "rollouts": spans.rows(TRAIN) + spans.rows(gather.EVALUATION),
+            "rollouts": _left(run.counts) if recipe.per_turn else built,
+            **turns,
             "not chosen": dict(picks.removed),
             "tasks": picks.tasks,
             "tasks without a row": picks.empty,
@@ -110,6 +113,13 @@ def prepare(
             "held-out prompts": prompts,
         }
         run.finish(parts, counts, MORE_PAIRS if paired else MORE, columns)
+
+
+def _left(counts: Counts) -> int:
+    """Lines of which rows were made."""
+    read, *others = (counts[key] for key in ("read", "rejected", "set aside", "removed"))
+    out = sum(sum(each.values()) for each in others if isinstance(each, dict))
+    return int(read) - out  # type: ignore[arg-type]
 
 
 def _gathered(
