@@ -17,7 +17,7 @@ demo: $(VENV)/tool ## sample rollouts become a trained model (minutes, most of t
 
 test: $(VENV)/all $(VENV)/ray/done lint types ## linters, types and all tests (about 10 minutes on two cores)
 	@echo "Running all tests: about ten minutes on two cores ..."
-	RAY_PYTHON='$(CURDIR)/$(VENV)/ray/bin/python' $(BIN)/python -m pytest -n 2 --dist loadgroup
+	RAY_PYTHON='$(CURDIR)/$(VENV)/ray/bin/python' $(BIN)/python -m pytest -n 2
 
 contracts: $(VENV)/tool ## what each framework itself says to what we render, in its own environment
 	PYTHONPATH=tests $(BIN)/python -m contracts $(ONLY)

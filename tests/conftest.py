@@ -1,7 +1,9 @@
 """Fixtures: the command line as a person types it, and rendered projects."""
 
+import fcntl
 import json
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -63,18 +65,30 @@ def config(tmp_path: Path) -> Path:
 
 @pytest.fixture(scope="session")
 def smoked(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A project after `make smoke`, for the framework and algorithm of `projects.choices`."""
+    """A project after `make smoke`, for the framework and algorithm of `projects.choices`.
+
+    Made once for all of pytest's processes, which then write to different folders of it. What the
+    run said is in `smoke.log` beside it.
+    """
     from projects import make, render
 
     framework, algorithm = request.param
-    folder = tmp_path_factory.mktemp(f"{framework}-{algorithm}")
-    project = render(folder, "--framework", framework, "--algorithm", algorithm)
-    began = time.monotonic()
-    result = make(project, "smoke")
-    assert result.returncode == 0, result.stdout + result.stderr
-    assert time.monotonic() - began < SMOKE_SECONDS
-    (project / "smoke.log").write_text(result.stdout)
-    return project
+    shared = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        shared = shared.parent
+    folder = shared / f"{framework}-{algorithm}"
+    with (shared / f"{folder.name}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not (folder / "smoke.log").exists():
+            shutil.rmtree(folder, ignore_errors=True)
+            folder.mkdir()
+            project = render(folder, "--framework", framework, "--algorithm", algorithm)
+            began = time.monotonic()
+            result = make(project, "smoke")
+            assert result.returncode == 0, result.stdout + result.stderr
+            assert time.monotonic() - began < SMOKE_SECONDS
+            (folder / "smoke.log").write_text(result.stdout)
+    return folder / "p"
 
 
 @pytest.fixture(scope="session")

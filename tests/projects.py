@@ -18,17 +18,13 @@ SAMPLE = "tests/sample_rollouts.jsonl"
 
 
 def choices(*frameworks: str) -> list[Any]:
-    """Each framework with each of its algorithms. What is done with one project stays together."""
+    """Each framework with each of its algorithms, or those of some frameworks."""
     return [
-        pytest.param((name, algorithm), id=f"{name}-{algorithm}", marks=_together(name, algorithm))
+        pytest.param((name, algorithm), id=f"{name}-{algorithm}")
         for name, framework in discover().items()
         if name in frameworks or not frameworks
         for algorithm in framework.algorithms
     ]
-
-
-def _together(name: str, algorithm: str) -> pytest.MarkDecorator:
-    return pytest.mark.xdist_group(f"{name}-{algorithm}")
 
 
 def render(folder: Path, *arguments: str) -> Path:
