@@ -15,8 +15,8 @@ help: ## list the targets
 demo: $(VENV)/tool ## sample rollouts become a trained model (minutes, most of them for downloads)
 	$(BIN)/python examples/demo.py
 
-test: $(VENV)/all $(VENV)/ray/done lint types ## linters, types and all tests (about 10 minutes on two cores)
-	@echo "Running all tests: about ten minutes on two cores ..."
+test: $(VENV)/all $(VENV)/ray/done lint types ## linters, types and all tests (under half an hour on two cores)
+	@echo "Running all tests: under half an hour on two cores ..."
 	RAY_PYTHON='$(CURDIR)/$(VENV)/ray/bin/python' $(BIN)/python -m pytest -n 2
 
 contracts: $(VENV)/tool ## what each framework itself says to what we render, in its own environment
