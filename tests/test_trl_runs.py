@@ -189,7 +189,7 @@ def test_an_environment_runs_the_tools_that_the_model_calls(grpo: Path, tmp_path
     (grpo / "ask.jsonl").write_text(json.dumps({**prompt, "metadata": {}}) + "\n")
     words = ("--environment", "environment:Shop", "--model_name_or_path", "outputs/caller/final")
     sizes = ("--max_completion_length", "96", "--max_steps", "1", "--logging_steps", "1")
-    more = ("--per_device_train_batch_size", "8", "--output_dir", "outputs/shop")
+    more = ("--per_device_train_batch_size", "16", "--output_dir", "outputs/shop")
     asked = ("--config", "smoke_config.yaml", "--data_path", "ask.jsonl")
     result = python(grpo, "train_trl.py", *asked, *words, *sizes, *more)
     assert result.returncode == 0, result.stderr[-2000:]
