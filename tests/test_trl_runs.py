@@ -189,21 +189,23 @@ def test_an_environment_runs_the_tools_that_the_model_calls(grpo: Path, tmp_path
     (grpo / "ask.jsonl").write_text(json.dumps({**prompt, "metadata": {}}) + "\n")
     words = ("--environment", "environment:Shop", "--model_name_or_path", "outputs/caller/final")
     sizes = ("--max_completion_length", "96", "--max_steps", "1", "--logging_steps", "1")
-    more = ("--per_device_train_batch_size", "16", "--output_dir", "outputs/shop")
+    # Nearly the likeliest tokens: at 1.0 a model this small seldom writes a whole call.
+    sampled = ("--temperature", "0.1", "--per_device_train_batch_size", "16")
+    more = (*sampled, "--output_dir", "outputs/shop")
     asked = ("--config", "smoke_config.yaml", "--data_path", "ask.jsonl")
     result = python(grpo, "train_trl.py", *asked, *words, *sizes, *more)
     assert result.returncode == 0, result.stderr[-2000:]
     logged = rows(grpo / "outputs/shop/log.jsonl")[0]
-    assert "tools/call_frequency" in logged, logged
-    assert "tools/failure_frequency" in logged, logged
+    assert logged["tools/call_frequency"] >= 0.5, logged
+    assert logged["tools/failure_frequency"] <= 0.5, logged
     shutil.rmtree(grpo / "outputs")
     shutil.rmtree(model)
 
 
 def tools() -> list[dict[str, object]]:
-    """The schemas of the example environment, as TRL makes them."""
+    """The schemas of the example environment, as TRL makes them, and in its order: by name."""
     from environment import Shop
     from transformers.utils import get_json_schema
 
     shop = Shop()
-    return [get_json_schema(each) for each in (shop.price_of, shop.multiply)]
+    return [get_json_schema(each) for each in (shop.multiply, shop.price_of)]
