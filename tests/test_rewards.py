@@ -1,6 +1,5 @@
 """Ready-made rewards, the wrapper around all rewards, and the dry run on recorded rollouts."""
 
-import importlib.util
 import json
 import math
 import re
@@ -128,7 +127,6 @@ def test_math_match_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> Non
     assert extra and tomllib.loads(extra[0])["math"] == [ready.MATH_VERIFY]
 
 
-@pytest.mark.skipif(not importlib.util.find_spec("math_verify"), reason="needs math-verify")
 def test_math_match() -> None:
     for response, truth, expected in (
         (r"so \boxed{\frac{1}{2}}", "0.5", 1),
