@@ -10,11 +10,12 @@ from . import gather
 from .build import Judged, by_turn, trajectory
 from .choose import PROMPTS, PairRules, Picks, balance
 from .filter import Rules, TaskRules
+from .manifest import Counts
 from .normalise import Shape
 from .parquet import Columns
 from .record import metadata_of
 from .rollout import Rollout
-from .run import Counts, Options, Run, running
+from .run import Options, Run, running
 from .split import held_out
 from .stage import Job
 from .write import beside
