@@ -20,7 +20,9 @@ class Scripts:
         self._configs = {}
         for algorithm in ("sft", "dpo"):
             self._configs[algorithm] = scratch / f"{algorithm}.yaml"
-            self._configs[algorithm].write_text(f"algorithm: {algorithm}\n")
+            # As the rendered config has it: a rollout is one row, not one for each turn.
+            marked = "assistant_only_loss: true\n" if algorithm == "sft" else ""
+            self._configs[algorithm].write_text(f"algorithm: {algorithm}\n{marked}")
         self._help = self._help_of("filter_rollouts"), self._help_of("prepare_for_trl")
         self.has_workers = all("--workers" in text for text in self._help)
 
