@@ -37,6 +37,8 @@ class TrainingCost:
     """Sequences in one forward for one row: 2 for a chosen and rejected pair."""
     has_logits: bool = True
     """Whether each token is scored over the vocabulary; a reward model gives one number."""
+    logit_tokens: int | None = None
+    """Tokens scored at a time, where that is not a whole micro batch."""
 
     def state_bytes(self, sharding: Sharding, processes: int) -> float:
         """Bytes per parameter on one GPU, when states are shared between processes."""
@@ -58,9 +60,9 @@ class Memory(BaseModel):
     activations: float
     """Hidden states kept for the backward pass."""
     logits: float
-    """Scores over the vocabulary for one micro batch."""
+    """Scores over the vocabulary, of one micro batch or of what is scored at a time."""
     generation: float = 0
-    """What a generation engine on the same GPU reserves."""
+    """What generation on the same GPU keeps: an engine's share, or a copy of the weights."""
     overhead: float = OVERHEAD
 
     @property
@@ -81,15 +83,16 @@ def estimate_memory(
     """Peak memory of one GPU.
 
     Args:
-        reserved: GiB that a generation engine on the same GPU keeps for itself.
+        reserved: GiB that generation on the same GPU keeps for itself.
     """
     tokens = micro_batch * cost.sequences_per_row * spec.sequence_length
     layers_times_hidden = 40_000 * billions**0.65
     state_bytes = cost.state_bytes(sharding, processes)
+    scored = min(tokens, cost.logit_tokens or tokens) if cost.has_logits else 0
     return Memory(
         states=round(billions * 1e9 * state_bytes / GIB, 2),
         activations=round(tokens * layers_times_hidden * 2 / GIB, 2),
-        logits=round(tokens * VOCABULARY * LOGIT_BYTES / GIB, 2) if cost.has_logits else 0,
+        logits=round(scored * VOCABULARY * LOGIT_BYTES / GIB, 2),
         generation=round(reserved, 2),
     )
 

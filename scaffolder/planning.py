@@ -45,6 +45,8 @@ class Trainer:
     """What generates, when nothing was chosen; None for offline algorithms."""
     engine_share: float = 0.3
     """Share of a GPU that a generation engine on it may use."""
+    copied_to_generate: bool = False
+    """Whether each of several processes holds the whole model once more where no engine is."""
     smallest_micro_batch: int = 1
 
 
@@ -71,9 +73,7 @@ class _Arithmetic:
         self.engine_gpus = self._engine_gpus()
         self.nodes, self.per_node = self._training_machines()
         self.world = max(1, self.nodes * self.per_node)
-        self.reserved = (
-            trainer.engine_share * spec.gpu_memory if self.generation == "vllm_colocate" else 0.0
-        )
+        self.reserved = self._reserved()
         self.sharding = spec.sharding or self._fitting_sharding()
         self.batch = spec.global_batch_size or self._usual_batch()
 
@@ -86,10 +86,7 @@ class _Arithmetic:
         return Plan(
             dataset_kind=self.trainer.dataset_kind,
             framework_version=self.trainer.framework_version,
-            requirements=[
-                *self.trainer.requirements,
-                *TRACKER_REQUIREMENTS[self.spec.tracker],
-            ],
+            requirements=[*self.trainer.requirements, *TRACKER_REQUIREMENTS[self.spec.tracker]],
             world_size=self.world,
             training_nodes=self.nodes,
             data_parallel=self.world,
@@ -126,6 +123,13 @@ class _Arithmetic:
         if spec.nodes > 1:
             return spec.nodes - 1, spec.gpus_per_node
         return 1, spec.gpus_per_node - self.engine_gpus
+
+    def _reserved(self) -> float:
+        """GiB of each training GPU that generation keeps."""
+        if self.generation == "vllm_colocate":
+            return self.trainer.engine_share * self.spec.gpu_memory
+        copied = self.trainer.copied_to_generate and self.generation == "transformers"
+        return served_gib(self.billions or 0) if copied and self.world > 1 else 0.0
 
     def _usual_batch(self) -> int:
         if self.online:

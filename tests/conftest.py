@@ -18,6 +18,8 @@ TEMPLATES = ROOT / "templates"
 BASE = TEMPLATES / "{{base}}"
 SAMPLE = BASE / "tests" / "sample_rollouts.jsonl"
 
+pytest_plugins = ("custom_runs",)
+
 sys.dont_write_bytecode = True
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["OMP_NUM_THREADS"] = "1"

@@ -51,6 +51,20 @@ def test_a_batch_of_custom_that_does_not_divide(project: Copy) -> None:
     assert found.weight == "error" and "is no multiple of" in found.problem
 
 
+@pytest.mark.parametrize(
+    ("key", "value", "problem"),
+    [
+        ("num_generations", "7", "global_batch_size 64 is no multiple of 448"),
+        ("max_new_tokens", "5000", "leave no room for a prompt in max_length 4096"),
+    ],
+)
+def test_groups_and_lengths_of_custom(project: Copy, key: str, value: str, problem: str) -> None:
+    folder = project("custom", "grpo")
+    put(folder / CUSTOM, key, value)
+    found = only(folder)
+    assert found.weight == "error" and problem in found.problem
+
+
 def test_kto_takes_two_rows_at_once(project: Copy) -> None:
     folder = project("trl", "kto")
     batch = 64 // 8

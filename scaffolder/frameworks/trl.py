@@ -197,6 +197,11 @@ def _settings(spec: ProjectSpec, plan: Plan) -> dict[str, object]:
         "resume": "--resume_from_checkpoint latest",
         "override": "--learning_rate 2e-5",
         "title": TITLES[spec.algorithm],
+        "length_keys": (
+            "`max_prompt_length` and `max_completion_length`"
+            if plan.dataset_kind == "prompts"
+            else "`max_length`"
+        ),
         "rows": ROWS.get(plan.dataset_kind, "rows"),
         "config_class": CONFIG_CLASSES.get(spec.algorithm, "GRPOConfig"),
         "distributed_type": "NO" if alone else DISTRIBUTED_TYPES[plan.sharding],

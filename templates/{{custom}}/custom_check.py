@@ -8,27 +8,29 @@ from pathlib import Path
 from typing import Any
 
 from custom_data import Dataset, load_dataset
-from custom_settings import Settings, UserError
+from custom_settings import Settings, refuse
+from dataprep.errors import UserError
 from dataprep.write import files_of
+from rewards_checked import load_score, reward_of
 
 
-def check(settings: Settings, data_path: Path, resume: bool) -> tuple[Any, Dataset]:
+def check(settings: Settings, data_path: Path) -> tuple[Any, Dataset]:
     """The tokenizer and the tokenised rows; UserError with all that is wrong.
 
     The rows are looked at last: they may take minutes, the rest takes seconds.
     """
-    if problems := list(quick_problems(settings, data_path, resume)):
-        raise UserError(*problems)
+    if problems := list(quick_problems(settings, data_path)):
+        raise refuse(problems)
     tokenizer = load_tokenizer(settings.model_name_or_path)
     data = load_dataset(data_path, tokenizer, settings)
-    if resume:
-        from custom_checkpoint import newest_checkpoint, run_facts
-
-        newest_checkpoint(settings.output_dir, run_facts(settings, data))
+    if settings.online:
+        first = data.prompts[0]
+        score = load_score(settings.rewards)
+        reward_of(first.messages, "", first.ground_truth, first.metadata, score)
     return tokenizer, data
 
 
-def quick_problems(settings: Settings, data_path: Path, resume: bool) -> Iterator[str]:
+def quick_problems(settings: Settings, data_path: Path) -> Iterator[str]:
     """Problems of batch, paths and packages."""
     if problem := settings.batch_problem(processes()):
         yield problem
@@ -36,7 +38,7 @@ def quick_problems(settings: Settings, data_path: Path, resume: bool) -> Iterato
     if output.is_file():
         yield f"output_dir {output} is a file; choose another output_dir"
     earlier = [p.name for p in (output / "final", *output.glob("checkpoint-*")) if p.exists()]
-    if earlier and not resume:
+    if earlier and not settings.resume:
         yield (
             f"output_dir {output} holds {', '.join(sorted(earlier))} of an earlier run; continue "
             "it with --resume, choose another output_dir, or move the folder away"
@@ -48,6 +50,13 @@ def quick_problems(settings: Settings, data_path: Path, resume: bool) -> Iterato
         yield f"model_name_or_path {model} is not a folder with a config.json; correct the path"
     if tracker != "none" and find_spec(tracker) is None:
         yield f"tracker {tracker} needs a package: pip install {tracker}, or set tracker: none"
+    if settings.algorithm == "dpo" and not settings.pull:
+        yield "beta is 0, and dpo learns only through it; set beta: 0.1"
+    if settings.online and settings.max_new_tokens >= settings.max_length:
+        yield (
+            f"max_new_tokens {settings.max_new_tokens} leave no room for a prompt in max_length "
+            f"{settings.max_length}; lower the one, or raise the other"
+        )
 
 
 def processes() -> int:
@@ -64,27 +73,35 @@ def load_tokenizer(model: str) -> Any:
         tokenizer = AutoTokenizer.from_pretrained(model)
     except (OSError, ValueError) as error:
         reason = str(error).strip().partition("\n")[0]
-        raise UserError(f"model_name_or_path {model} does not load: {reason}") from None
+        raise UserError(
+            f"model_name_or_path {model} does not load: {reason}",
+            "Give a Hugging Face id that you may read, or a local folder.",
+        ) from None
     if not tokenizer.chat_template or not tokenizer.is_fast:
         raise UserError(
-            f"the tokenizer of {model} needs a chat template and a tokenizer.json; "
-            "take an instruction-tuned model, or add chat_template.jinja to its folder"
+            f"The tokenizer of {model} needs a chat template and a tokenizer.json.",
+            "Take an instruction-tuned model, or add chat_template.jinja to its folder.",
         )
     return tokenizer
 
 
 def summary(settings: Settings, data: Dataset, tokenizer: Any) -> str:
     """What will be trained, in a few lines."""
-    rows, first = len(data.examples), data.examples[0]
-    lengths = sorted(len(e.tokens) for e in data.examples)
-    trained = sum(e.trained_tokens for e in data.examples)
-    stop = tokenizer.decode([first.tokens[first.trained.rindex(1)]])
-    batch, micro = settings.global_batch_size, settings.micro_batch_size
-    passes = batch // (micro * processes())
-    return (
-        f"rows     {data.counts(settings)}\n"
-        f"lengths  {lengths[0]} to {lengths[-1]} tokens, median {lengths[rows // 2]}\n"
-        f"trained  {trained} of {sum(lengths)} tokens; the first row ends with {stop!r}\n"
-        f"steps    {settings.total_steps(rows)} of {batch} sequences = "
-        f"{micro} sequences x {passes} forward passes x {processes()} processes"
-    )
+    rows, batch, micro = len(data), settings.global_batch_size, settings.micro_batch_size
+    sequences = [each for item in data.items for each in item]
+    tokens = [each.tokens for each in sequences] or [each.tokens for each in data.prompts]
+    lengths = sorted(map(len, tokens))
+    lines = [
+        f"rows     {data.counts(settings)}",
+        f"lengths  {lengths[0]} to {lengths[-1]} tokens, median {lengths[len(lengths) // 2]}",
+    ]
+    if sequences:
+        trained, first = sum(each.trained_tokens for each in sequences), sequences[0]
+        stop = tokenizer.decode([first.tokens[first.trained.rindex(1)]])
+        lines += [f"trained  {trained} of {sum(lengths)} tokens; the first row ends with {stop!r}"]
+    what = {"sft": "sequences", "dpo": "pairs", "grpo": "responses"}[settings.algorithm]
+    passes = f"{micro} {what} x {batch // (micro * processes())} forward passes"
+    if settings.packing:
+        passes = f"at most {micro * settings.max_length} tokens a forward pass"
+    steps = f"{settings.total_steps(rows)} of {batch} {what}"
+    return "\n".join([*lines, f"steps    {steps} = {passes} x {processes()} processes"])

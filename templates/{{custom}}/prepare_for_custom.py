@@ -6,18 +6,20 @@ Also writes training_data.eval.jsonl (rows of held-out tasks) and training_data.
 prompts, for evaluate.py). A row is an object with
 
     prompt       chat messages that the model was given
-    completion   chat messages from its first turn on, tool results and user turns among them
     tools        tool schemas in chat format, or null
+    completion   sft: chat messages from its first turn on, tool results and user turns among them
+    chosen       dpo: the better completion, and rejected, the worse
+    ground_truth grpo: what the reward function compares with
 
 and more that this trainer does not read: `dataprep/schemas/` describes all fields of every dataset
-kind, `dataprep/formats/custom.py` writes them.
+kind, `dataprep/formats/custom.py` writes them, and `python -m dataprep.validate` checks them.
 """
 
 from dataprep.commands import prepare_command
 from dataprep.errors import run
 from dataprep.pipeline import Kind
 
-KINDS: dict[str, Kind] = {"sft": "sft"}
+KINDS: dict[str, Kind] = {"sft": "sft", "dpo": "preference", "grpo": "prompts"}
 """Dataset kind of each algorithm."""
 
 

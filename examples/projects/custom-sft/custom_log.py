@@ -1,54 +1,117 @@
 """The progress of a run: a line on the screen, a line of log.jsonl and the tracker, if any."""
 
 import json
+import resource
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from pathlib import Path
+from typing import Any
 
+import torch
+
+from custom_data import Item
+from custom_model import Policy, World
 from custom_settings import Settings
 
 Record = Callable[[dict[str, float], int], object]
+PEAK_TFLOPS = {
+    "A100": 312,
+    "A10": 125,
+    "L40S": 362,
+    "L4": 121,
+    "H100 PCIe": 756,
+    "H100": 989,
+    "H200": 989,
+    "B200": 2250,
+    "RTX 4090": 165,
+}
+"""Dense bfloat16 of one GPU, as NVIDIA's data sheets have it, by a part of its name."""
+SHOWN = ("loss", "reward", "learning_rate", "grad_norm", "tokens_per_second", "mfu", "memory_gib")
 
 
 class RunLog(AbstractContextManager["RunLog"]):
-    """Collects the steps and writes their mean every logging_steps and after the last step."""
+    """Collects the steps and writes their means every logging_steps and after the last step."""
 
-    def __init__(self, settings: Settings, done: int, total: int) -> None:
-        self.every, self.total = settings.logging_steps, total
-        self.path = settings.output_dir / "log.jsonl"
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        keep_lines_to(self.path, done)
-        self.record, self.close = open_tracker(settings, done)
-        self.restart()
+    def __init__(
+        self, settings: Settings, policy: Policy, done: int, total: int, world: World
+    ) -> None:
+        self.every, self.total, self.world = settings.logging_steps, total, world
+        self.flops, self.peak = flops_of(policy.model), peak_flops(settings, world)
+        self.steps: list[dict[str, float]] = []
+        self.close: Callable[[], object] = lambda: None
+        if world.main:
+            self.path = settings.output_dir / "log.jsonl"
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            keep_lines_to(self.path, done)
+            self.record, self.close = open_tracker(settings, done)
+        self.since = time.perf_counter()
 
     def __exit__(self, *failure: object) -> None:
         self.close()
 
-    def restart(self) -> None:
-        self.losses: list[float] = []
-        self.tokens, self.since = 0, time.perf_counter()
-
-    def step(self, step: int, loss: float, rate: float, grad_norm: float, tokens: int) -> None:
-        """After optimizer step number `step` (from 1), which saw so many tokens."""
-        self.losses.append(loss)
-        self.tokens += tokens
+    def step(self, step: int, values: dict[str, float], items: list[Item]) -> None:
+        """After optimizer step number `step` (from 1), which saw these items."""
+        if not self.world.main:
+            return
+        lengths = [len(each.tokens) for item in items for each in item]
+        flops = sum(self.flops(length) for length in lengths)
+        self.steps.append({**values, "tokens": sum(lengths), "flops": flops})
         if step % self.every and step != self.total:
             return
-        seconds = time.perf_counter() - self.since
-        values = {
-            "loss": sum(self.losses) / len(self.losses),
-            "learning_rate": rate,
-            "grad_norm": grad_norm,
-            "tokens_per_second": self.tokens / seconds,
-            "step_seconds": seconds / len(self.losses),
+        seconds, count = time.perf_counter() - self.since, len(self.steps)
+        means = {name: sum(each[name] for each in self.steps) / count for name in self.steps[0]}
+        tokens, flops = means.pop("tokens") * count, means.pop("flops") * count
+        means |= {
+            "learning_rate": values["learning_rate"],
+            "tokens_per_second": tokens / seconds,
+            "step_seconds": seconds / count,
+            "memory_gib": peak_memory(self.world.device),
         }
-        shown = "  ".join(f"{name} {value:.4g}" for name, value in values.items())
+        if self.peak:
+            means["mfu"] = flops / seconds / (self.peak * self.world.size)
+        shown = "  ".join(f"{name} {means[name]:.4g}" for name in SHOWN if name in means)
         print(f"step {step}/{self.total}  {shown}", flush=True)
         with self.path.open("a", encoding="utf-8") as file:
-            file.write(json.dumps({"step": step, "total_steps": self.total, **values}) + "\n")
-        self.record(values, step)
-        self.restart()
+            file.write(json.dumps({"step": step, "total_steps": self.total, **means}) + "\n")
+        self.record(means, step)
+        self.steps, self.since = [], time.perf_counter()
+
+
+def flops_of(model: Any) -> Callable[[int], float]:
+    """Operations of training on one sequence of so many tokens, without what is computed twice.
+
+    6 for each weight and token, and 12 for each layer, attention width and pair of tokens
+    (arXiv:2204.02311, appendix B). The input embedding is looked up, not multiplied.
+    """
+    config = model.config.get_text_config()
+    weights = sum(parameter.numel() for parameter in model.parameters())
+    if not config.tie_word_embeddings:
+        weights -= model.get_input_embeddings().weight.numel()
+    experts = getattr(config, "num_experts", None) or getattr(config, "num_local_experts", None)
+    if experts:  # of a mixture only some compute
+        inside = sum(p.numel() for name, p in model.named_parameters() if ".experts." in name)
+        weights -= inside * (1 - config.num_experts_per_tok / experts)
+    head = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
+    attention = 12 * config.num_hidden_layers * config.num_attention_heads * head
+    return lambda tokens: (6 * weights + attention * tokens) * tokens
+
+
+def peak_flops(settings: Settings, world: World) -> float | None:
+    """What one GPU can do in a second at most; None where that is not known."""
+    if settings.peak_tflops:
+        return settings.peak_tflops * 1e12
+    if world.device.type != "cuda" or settings.dtype != "bfloat16":
+        return None
+    name = torch.cuda.get_device_name(world.device)
+    return next((peak * 1e12 for part, peak in PEAK_TFLOPS.items() if part in name), None)
+
+
+def peak_memory(device: torch.device) -> float:
+    """GiB that this process held at most: of its GPU, or without one of the machine."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device) / 2**30
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
 
 
 def keep_lines_to(path: Path, step: int) -> None:

@@ -10,8 +10,8 @@ import sys
 import time
 from pathlib import Path
 
-from custom_check import check, summary
-from custom_settings import UserError, read_settings
+from custom_settings import read_settings
+from dataprep.errors import UserError
 
 
 def parse_arguments() -> argparse.Namespace:
@@ -22,6 +22,7 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--config", type=Path, required=True, help="YAML, see custom_settings.py")
     parser.add_argument("--resume", action="store_true", help="go on from the newest checkpoint")
     parser.add_argument("--check_only", action="store_true", help="check all, load no model")
+    parser.add_argument("--vllm_server_url", help="of a server that generates for grpo")
     parser.add_argument(
         "--set", action="append", default=[], metavar="KEY=VALUE", help="override a config key"
     )
@@ -30,31 +31,43 @@ def parse_arguments() -> argparse.Namespace:
 
 def run(args: argparse.Namespace) -> None:
     """Check all that can be checked without the model, then train."""
-    speak = os.environ.get("RANK", "0") == "0"
+    given = {"resume": args.resume or None, "vllm_server_url": args.vllm_server_url}
     settings = read_settings(args.config, args.set)
+    settings = settings.model_copy(update={k: v for k, v in given.items() if v is not None})
     final = settings.output_dir / "final"
-    if args.resume and final.exists():
-        if speak:
+    if settings.resume and final.exists():
+        if is_first():
             print(f"nothing to do: {final} is complete; to train further, move it away first")
         return
-    tokenizer, data = check(settings, args.data_path, args.resume)
-    if speak:
-        print(summary(settings, data, tokenizer), flush=True)
-    if not args.check_only:
-        from custom_loop import train  # torch takes seconds to import
+    from trainer_protocol import load_trainer  # whose torch takes seconds to import
 
-        train(settings, data, tokenizer, args.resume)
+    trainer = load_trainer(settings.trainer)
+    if args.check_only:
+        from dataprep.validate import check_rows
+
+        check = getattr(trainer, "check", lambda data, _: check_rows(data))
+        check(args.data_path, settings)
+        return
+    checkpoint = trainer.train(args.data_path, settings)
+    if not checkpoint.is_dir():
+        raise UserError(f"{settings.trainer} left no {checkpoint}.", "Mend it.", exit_code=1)
+    if is_first():
+        print(f"model written to {checkpoint}")
+
+
+def is_first() -> bool:
+    """Whether this is the process that speaks."""
+    return os.environ.get("RANK", "0") == "0"
 
 
 def main() -> int:
-    args = parse_arguments()
     try:
-        run(args)
+        run(parse_arguments())
     except UserError as error:
-        if os.environ.get("LOCAL_RANK", "0") != "0":
+        if not is_first():
             # The first process has most likely found the same; torchrun ends this one then.
             time.sleep(5)
-        print(error, file=sys.stderr)
+        print(f"error: {error}", file=sys.stderr)
         return error.exit_code
     except KeyboardInterrupt:
         return 130

@@ -25,6 +25,7 @@ How it is run on inputs of any size:
     engine.py         one process, several, or Ray              manifest.py     what was done
     look.py, survey/  what rollouts hold                        report/         `make report`
     recorded.py       rollouts as a reward function sees them, for `make rewards`
+    validate.py       whether rows are as schemas/ says
 
 Any step can be replaced: they are plain functions over the types, and only `read`, `stage`, `work`,
 `gather` and `write` touch files.

@@ -6,7 +6,8 @@ import pytest
 
 from contracts.extraction import SCHEMAS, extract, text
 from contracts.rendering import planned
-from custom_settings import UserError, read_settings
+from custom_settings import read_settings
+from dataprep.errors import UserError
 from scaffolder.frameworks import discover
 
 VARIANTS = planned("custom")

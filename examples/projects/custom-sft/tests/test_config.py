@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from custom_settings import UserError, read_settings
+from custom_settings import read_settings
+from dataprep.errors import UserError
 
 PROJECT = Path(__file__).resolve().parents[1]
 

@@ -1,0 +1,59 @@
+"""What a trainer is, for train_custom.py: one of your own, or of a system that is not open.
+
+    # custom_config.yaml
+    trainer: my_trainer:MyTrainer
+    trainer_config: {queue: large}      # whatever it wants beside the keys of custom_settings.py
+
+my_trainer.py is one to fill in. `make smoke`, `make check`, `make train`, `make evaluate` and
+`make export` then work with it as with the one of this folder.
+"""
+
+import importlib
+from pathlib import Path
+from typing import Any, Protocol
+
+from custom_settings import Settings
+from dataprep.errors import UserError
+
+
+class Trainer(Protocol):
+    """Anything with this method.
+
+    A method `check` with the same arguments is called for --check_only, where there is one; without
+    it, rows are checked against the JSON Schema of their kind.
+    """
+
+    def train(self, data: Path, config: Settings) -> Path:
+        """Train, and return the folder of the trained model.
+
+        Args:
+            data: file of rows, JSONL; or folder of shards.
+            config: the keys of the config. The run writes into `config.output_dir`: `log.jsonl`, an
+                object with `step` and `loss` a line, for `make curve`, and the model in `final`.
+                With `config.resume` it goes on from its newest checkpoint there, if any.
+
+        Returns:
+            The checkpoint: a Hugging Face folder, so that evaluate.py and export.py can load it.
+
+        Raises:
+            UserError: for what the user can mend.
+        """
+        ...
+
+
+def load_trainer(name: str) -> Trainer:
+    """The trainer `module:Class` names.
+
+    Raises:
+        UserError: when there is none.
+    """
+    module, _, attribute = name.partition(":")
+    try:
+        trainer: Any = getattr(importlib.import_module(module), attribute)()
+    except (ImportError, AttributeError, ValueError, TypeError) as error:
+        raise UserError(
+            f"There is no trainer {name!r}: {error}.", "Give `module:Class`, see my_trainer.py."
+        ) from None
+    if not callable(getattr(trainer, "train", None)):
+        raise UserError(f"{name} has no method `train`.", "Write one, see trainer_protocol.py.")
+    return trainer  # type: ignore[no-any-return]

@@ -1,0 +1,260 @@
+"""dpo and grpo of the custom trainer, packing, chunks, and all of it against TRL."""
+
+import math
+import shutil
+from array import array
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from transformers import AutoModelForCausalLM
+
+from custom_batch import collate, forward_passes, packed
+from custom_chat import Example
+from custom_data import Item
+from custom_loss import ALGORITHMS
+from custom_model import Policy
+from custom_runs import (
+    Custom,
+    assistant,
+    log,
+    losses,
+    pair_row,
+    prompt_row,
+    torchrun,
+    user,
+    write_rows,
+)
+from custom_settings import Settings
+
+
+def settings(**keys: Any) -> Settings:
+    return Settings(model_name_or_path="m", output_dir=Path(), **keys)
+
+
+def item(*lengths: int) -> Item:
+    return tuple(Example(array("i", range(1, n + 1)), bytes([0] + [1] * (n - 1))) for n in lengths)
+
+
+# Packing
+
+
+@pytest.mark.parametrize("processes", [1, 2, 4])
+@pytest.mark.parametrize("lengths", [[5] * 8, [60, 1, 1, 1, 30, 30, 2, 60], [64] * 8])
+def test_packing_loses_nothing_and_keeps_all_processes_busy(
+    lengths: list[int], processes: int
+) -> None:
+    items = [item(n) for n in lengths]
+    rows = packed(items, 64, processes)
+    assert len(rows) % processes == 0 and all(rows)
+    assert sorted(id(each) for row in rows for each in row) == sorted(map(id, items))
+    tokens = [sum(len(each.tokens) for (each,) in row) for row in rows]
+    assert max(tokens) <= 64
+    fewest = processes * math.ceil(sum(lengths) / 64 / processes)
+    assert len(rows) == fewest or max(lengths) > 32
+    options = settings(global_batch_size=8, max_length=64, packing=True, micro_batch_size=2)
+    passes = [forward_passes(items, options, rank, processes) for rank in range(processes)]
+    assert len({len(each) for each in passes}) == 1
+    assert sorted(id(row[0]) for each in passes for part in each for row in part) == sorted(
+        id(row[0]) for row in rows
+    )
+
+
+@pytest.mark.parametrize("flat", [False, True])
+@pytest.mark.parametrize("attention", ["sdpa", "eager"])
+def test_packed_sequences_do_not_see_each_other(
+    tiny_qwen: Path, attention: str, flat: bool
+) -> None:
+    model: Any = AutoModelForCausalLM.from_pretrained(tiny_qwen, attn_implementation=attention)
+    options = settings(loss_chunk=0, packing=True)
+    policy, items = Policy(model, options), [item(7), item(12), item(5), item(9)]
+    together = policy(collate([items[:2], items[2:]], options, 0, flat))
+    alone = [each for one in items for each in reference(model, one)]
+    assert len(alone) == 6 + 11 + 4 + 8
+    assert torch.allclose(together, torch.stack(alone), atol=1e-5)
+    padded = settings(loss_chunk=0)
+    apart = policy(collate([[each] for each in items], padded, 0, False))
+    assert torch.allclose(apart, torch.stack(alone), atol=1e-5)
+
+
+def reference(model: Any, one: Item) -> list[torch.Tensor]:
+    """Log-probabilities of all tokens but the first, from the model's own logits."""
+    (example,) = one
+    tokens = torch.tensor([list(example.tokens)])
+    scores = model(tokens).logits[0].log_softmax(-1)
+    return [scores[at, token] for at, token in enumerate(tokens[0, 1:])]
+
+
+def test_packing_equals_no_packing(custom: Custom) -> None:
+    options = {"global_batch_size": 8, "max_length": 64}
+    custom(**options, micro_batch_size=2, output_dir="padded")
+    custom(**options, packing=True, output_dir="packed")
+    assert losses("packed") == pytest.approx(losses("padded"), abs=1e-4)
+    assert len(losses("packed")) == 4
+
+
+@pytest.mark.parametrize("algorithm", ["sft", "dpo"])
+def test_chunks_and_recomputing_do_not_change_the_mathematics(
+    custom: Custom, algorithm: str
+) -> None:
+    if algorithm == "dpo":
+        write_rows(PAIRS)
+    custom(algorithm=algorithm, loss_chunk=0, output_dir="whole")
+    chunked = {"loss_chunk": 3, "activation_checkpointing": True, "packing": True}
+    custom(algorithm=algorithm, **chunked, output_dir="chunked")
+    assert losses("chunked") == pytest.approx(losses("whole"), abs=1e-4)
+    norms = [[line["grad_norm"] for line in log(each)] for each in ("whole", "chunked")]
+    assert norms[0] == pytest.approx(norms[1], rel=1e-3)
+
+
+# Preferences
+
+PAIRS = [
+    pair_row(
+        [user(f"what is {n} plus {n}?")],
+        [assistant(f"the number {n + n}")],
+        [assistant(f"{n} is what assistant")],
+    )
+    for n in range(12)
+]
+
+
+def test_dpo_learns_to_prefer(custom: Custom) -> None:
+    write_rows(PAIRS)
+    code, out, _ = custom(algorithm="dpo", max_steps=20, learning_rate=2e-3, packing=True)
+    assert code == 0 and "dpo in 1 process(es)" in out and " pairs" in out
+    first, last = log()[0], log()[-1]
+    assert first["loss"] == pytest.approx(math.log(2), abs=1e-5)
+    assert last["loss"] < 0.3 and last["rewards/accuracies"] == 1.0
+    assert last["rewards/margins"] == pytest.approx(
+        last["rewards/chosen"] - last["rewards/rejected"], abs=1e-5
+    )
+
+
+def test_dpo_in_two_processes_is_dpo_in_one(custom: Custom) -> None:
+    write_rows(PAIRS)
+    options: dict[str, Any] = {"algorithm": "dpo", "max_steps": 5, "learning_rate": 2e-3}
+    custom(**options, output_dir="one")
+    torchrun(**options, packing=True, output_dir="two")
+    assert losses("two") == pytest.approx(losses("one"), abs=1e-4)
+
+
+def test_dpo_without_a_pull_is_refused(custom: Custom) -> None:
+    write_rows(PAIRS)
+    code, _, err = custom(algorithm="dpo", beta=0)
+    assert code == 2 and "set beta: 0.1" in err
+
+
+# Rewards
+
+PROMPTS = [prompt_row([user(f"what is {n} plus {n}?")]) for n in range(12)]
+GRPO: dict[str, Any] = {
+    "algorithm": "grpo",
+    "rewards": "tests.toy_rewards:score",
+    "num_generations": 8,
+    "max_new_tokens": 12,
+    "global_batch_size": 32,
+    "micro_batch_size": 8,
+    "lr_scheduler": "constant",
+    "warmup_ratio": 0,
+    "learning_rate": 3e-3,
+    "max_steps": 40,
+}
+
+
+def rewards(output: str = "out") -> tuple[float, float]:
+    """Mean of the first and of the last fifth."""
+    values = [line["reward"] for line in log(output)]
+    fifth = len(values) // 5
+    return sum(values[:fifth]) / fifth, sum(values[-fifth:]) / fifth
+
+
+@pytest.mark.parametrize("processes", [1, 2])
+def test_grpo_raises_the_reward(custom: Custom, processes: int) -> None:
+    write_rows(PROMPTS)
+    said = torchrun(**GRPO, processes=processes, packing=True)
+    assert f"grpo in {processes} process(es)" in said
+    first, last = rewards()
+    assert last > first + 0.2, (first, last)
+    assert {"reward_std", "frac_reward_zero_std", "completions/mean_length"} <= set(log()[0])
+    assert log()[0]["completions/max_length"] <= 12
+
+
+def test_grpo_with_a_pull_stays_nearer(custom: Custom) -> None:
+    write_rows(PROMPTS)
+    for pull in (0.0, 1.0):
+        custom(**{**GRPO, "max_steps": 12}, beta=pull, output_dir=f"pull-{pull:g}")
+    assert "kl" not in log("pull-0")[-1]
+    kl = [line["kl"] for line in log("pull-1")]
+    assert kl[0] == pytest.approx(0, abs=1e-5) and max(kl) > 1e-4
+    assert rewards("pull-1")[1] < rewards("pull-0")[1]
+
+
+def test_grpo_goes_on_as_the_unbroken_run(custom: Custom) -> None:
+    write_rows(PROMPTS)
+    options = {**GRPO, "max_steps": 6, "save_steps": 3}
+    custom(**options, output_dir="whole")
+    shutil.copytree("whole/checkpoint-3", "broken/checkpoint-3")
+    custom("--resume", **options, output_dir="broken")
+    whole = [(line["reward"], line["loss"]) for line in log("whole")]
+    assert [(line["reward"], line["loss"]) for line in log("broken")] == whole[3:]
+
+
+@pytest.mark.parametrize(
+    ("name", "body", "said"),
+    [
+        ("raises", "raise KeyError('gold')", "raised KeyError: 'gold'"),
+        ("is_nan", "return float('nan')", "returned nan"),
+        ("is_list", "return [1.0]", "is a list and no number"),
+    ],
+)
+def test_a_reward_that_is_none_stops_before_the_model_loads(
+    custom: Custom, monkeypatch: pytest.MonkeyPatch, name: str, body: str, said: str
+) -> None:
+    write_rows(PROMPTS)
+    text = f"def score(prompt, response, ground_truth, metadata):\n    {body}\n"
+    Path(f"reward_that_{name}.py").write_text(text)
+    monkeypatch.syspath_prepend(str(Path.cwd()))
+    code, out, err = custom(**{**GRPO, "rewards": f"reward_that_{name}:score"})
+    assert code == 1 and said in err and "grpo in" not in out
+
+
+def test_rows_with_tools_are_refused_or_dropped(custom: Custom) -> None:
+    tool = {"type": "function", "function": {"name": "f"}}
+    write_rows([*PROMPTS, prompt_row([user("use it")], tools=[tool])])
+    code, _, err = custom("--check_only", **GRPO)
+    assert code == 2 and "1 rows of training_data.jsonl have tools" in err
+    code, out, _ = custom("--check_only", **GRPO, rows_with_tools="drop")
+    assert code == 0 and "13 read" in out and "1 with tools dropped, 12 to train on" in out
+
+
+def test_prompts_that_leave_no_room_are_dropped_and_counted(custom: Custom) -> None:
+    write_rows([*PROMPTS, prompt_row([user("what " * 90)])])
+    code, out, _ = custom("--check_only", **GRPO, max_length=100)
+    assert code == 0 and "1 longer than 88 tokens dropped" in out
+    code, _, err = custom("--check_only", **{**GRPO, "max_new_tokens": 100}, max_length=100)
+    assert code == 2 and "leave no room" in err
+
+
+def test_groups_have_to_fill_a_step(custom: Custom) -> None:
+    write_rows(PROMPTS)
+    code, _, err = custom(
+        "--check_only", **{**GRPO, "global_batch_size": 12, "micro_batch_size": 4}
+    )
+    assert code == 2 and "in groups of 8 responses" in err and "to 8 or 16" in err
+
+
+def test_a_token_that_rose_too_far_is_learned_no_further() -> None:
+    logprobs = torch.tensor([0.0, 0.0, 0.0], requires_grad=True)
+    batch = {
+        "counts": torch.tensor([2, 1]),
+        "advantages": torch.tensor([1.0, -1.0]),
+        # exp(0.5) = 1.65 times likelier than when it was sampled; as likely; 1.65 times, and bad
+        "sampled": torch.tensor([-0.5, 0.0, -0.5]),
+    }
+    found = ALGORITHMS["grpo"].loss(logprobs, None, batch, settings(algorithm="grpo"))
+    torch.autograd.backward(found["loss"])
+    assert logprobs.grad is not None
+    assert logprobs.grad.tolist() == pytest.approx([0.0, -1.0, math.exp(0.5)])
+    assert found["clip_ratio"].item() == 1
