@@ -81,4 +81,5 @@ class Handler(BaseHTTPRequestHandler):
 
 torch.set_num_threads(1)
 torch.manual_seed(0)
+ThreadingHTTPServer.request_queue_size = 128
 ThreadingHTTPServer(("127.0.0.1", PORT), Handler).serve_forever()

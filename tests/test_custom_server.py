@@ -11,8 +11,9 @@ from typing import Any
 
 import pytest
 
+from conftest import run
 from custom_runs import ENVIRONMENT, Custom, log, prompt_row, torchrun, user, write_rows
-from projects import until
+from projects import python, render, script, until
 
 STANDIN = Path(__file__).with_name("standin_server.py")
 GRPO: dict[str, Any] = {
@@ -43,9 +44,7 @@ def server(
     monkeypatch.syspath_prepend(str(custom_folder))
 
     def start(*arguments: str) -> str:
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            port = free.getsockname()[1]
+        port = free_port()
         command = [sys.executable, str(STANDIN), str(tiny_qwen), str(port), *arguments]
         processes.append(subprocess.Popen(command, env=ENVIRONMENT))
         address = f"http://127.0.0.1:{port}"
@@ -57,6 +56,13 @@ def server(
     for process in processes:
         process.kill()
         process.wait()
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
 
 
 def answers(address: str) -> bool:
@@ -95,3 +101,44 @@ def test_a_server_that_is_not_there_is_named(custom: Custom, server: Start) -> N
 def test_a_server_without_development_mode_is_named(custom: Custom, server: Start) -> None:
     code, _, err = custom("--vllm_server_url", server("--production"), **GRPO)
     assert code == 1 and "answers 404 to /collective_rpc" in err and "launch/server.sh" in err
+
+
+SERVED = """
+case "$*" in
+  "-m vllm.entrypoints.cli.main serve "*)
+    model=$4
+    while [ "$1" != --port ]; do shift; done
+    exec "{python}" "{standin}" "$model" "$2" ;;
+  *) exec "{python}" "$@" ;;
+esac
+"""
+
+
+def test_the_launch_script_trains_beside_its_server(tmp_path: Path) -> None:
+    """As rendered for two GPUs, with the stand-in where vLLM would start."""
+    words = ("--framework", "custom", "--algorithm", "grpo", "--generation", "vllm_server")
+    project = render(tmp_path, *words, "--gpus-per-node", "2", "--model", "smoke/model")
+    sample = "tests/sample_rollouts.jsonl"
+    for command in (
+        ["tests/tiny_model.py", "--text", sample, "--output", "smoke/model"],
+        ["prepare_for_custom.py", "--input", sample, "--output", "training_data.jsonl"],
+    ):
+        assert python(project, *command).returncode == 0
+    port = str(free_port())
+    for path in (project / "launch").glob("*.sh"):
+        path.write_text(path.read_text("utf-8").replace("8000", port), "utf-8")
+    tools = tmp_path / "bin"
+    tools.mkdir()
+    script(tools / "nvidia-smi", "echo 0; echo 1")
+    body = SERVED.format(python=sys.executable, standin=STANDIN)
+    environment = {**ENVIRONMENT, "PATH": f"{tools}:{ENVIRONMENT['PATH']}", "PYTHONPATH": ""}
+    environment |= {"PYTHON": str(script(tools / "python", body)), "CONFIG": "smoke_config.yaml"}
+    result = run(
+        [str(project / "launch/local.sh"), "--set", "max_steps=3", "--set", "max_new_tokens=8"],
+        project,
+        env=environment,
+    )
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert "starting the generation server on GPU(s) 1" in result.stdout
+    assert [line["step"] for line in log(str(project / "smoke/run"))] == [2, 3]
+    assert (project / "smoke/run/final/model.safetensors").is_file()

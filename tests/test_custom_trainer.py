@@ -194,6 +194,24 @@ def test_the_log_says_how_fast_and_with_how_much_memory(custom: Custom, tiny_qwe
     assert "mfu" not in log("unknown")[-1], "nobody knows the peak of a CPU"
 
 
+@pytest.mark.parametrize(
+    ("name", "teraflops"),
+    [
+        ("NVIDIA A100-SXM4-80GB", 312),
+        ("NVIDIA A10", 125),
+        ("NVIDIA A10G", None),
+        ("NVIDIA L40S", 362),
+        ("NVIDIA L40", None),
+        ("NVIDIA H100 80GB HBM3", 989),
+        ("NVIDIA H100 NVL", 835),
+    ],
+)
+def test_the_peak_of_a_gpu_is_known_by_its_name(name: str, teraflops: int | None) -> None:
+    from custom_log import known_peak
+
+    assert known_peak(name) == (teraflops and teraflops * 1e12)
+
+
 def test_of_a_mixture_only_the_experts_that_compute_count() -> None:
     from custom_log import flops_of
 

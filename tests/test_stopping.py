@@ -252,10 +252,14 @@ def processes_of(group: int) -> list[str]:
     return [row[2] for row in rows if row[0] == str(group) and not row[1].startswith("Z")]
 
 
-@pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize(
+    ("sent", "together"),
+    [(signal.SIGINT, True), (signal.SIGTERM, True), (signal.SIGTERM, False)],
+    ids=["ctrl-c", "scancel", "kill"],
+)
 @runs
 def test_a_stopped_run_changes_no_output(
-    tmp_path: Path, rollouts: Path, script: Path, options: str, sent: int
+    tmp_path: Path, rollouts: Path, script: Path, options: str, sent: int, together: bool
 ) -> None:
     """What is finished of it is continued; nothing is left running."""
     before = old_outputs(tmp_path)
@@ -264,10 +268,11 @@ def test_a_stopped_run_changes_no_output(
         while len(spans_done(tmp_path)) < 2:
             assert process.poll() is None and time.monotonic() < deadline
             time.sleep(0.002)
-        # As a terminal does: to every process of the run.
-        os.killpg(process.pid, sent) if sent == signal.SIGINT else process.send_signal(sent)
+        # To every process of the run, as terminals and job schedulers do, or to the first.
+        os.killpg(process.pid, sent) if together else process.send_signal(sent)
         _, said = process.communicate(timeout=20)
-    assert process.returncode == 130 and said.rstrip().endswith("stopped")
+    if not (together and process.returncode == 1 and "A process was killed" in said):
+        assert process.returncode == 130 and said.rstrip().endswith("stopped")
     assert "Traceback" not in said
     after = everything(tmp_path)
     assert {name: after[name] for name in before} == before
@@ -275,6 +280,19 @@ def test_a_stopped_run_changes_no_output(
     while running := processes_of(process.pid):
         assert time.monotonic() < deadline, running
         time.sleep(0.02)
+
+
+def test_a_process_that_is_killed_ends_the_run(tmp_path: Path, rollouts: Path) -> None:
+    """As Linux does when memory is used up; waiting for it would be for ever."""
+    with started(command(FILTER, ""), tmp_path, start_new_session=True) as process:
+        while not spans_done(tmp_path):
+            assert process.poll() is None
+            time.sleep(0.002)
+        children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+        os.kill(int(children[0]), signal.SIGKILL)
+        _, said = process.communicate(timeout=20)
+    assert process.returncode == 1 and "fewer --workers" in said and "Traceback" not in said
+    assert subprocess.run(command(FILTER, ""), cwd=tmp_path, env=ENVIRONMENT).returncode == 0
 
 
 @both_scripts

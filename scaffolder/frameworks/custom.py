@@ -102,6 +102,10 @@ class Custom(Framework):
 
 
 def _notes(spec: ProjectSpec, plan: Plan) -> Iterable[str]:
+    if plan.training_nodes > 1:
+        yield (
+            "Checkpoints have a part from each machine: output_dir must be a folder that all share."
+        )
     if plan.generation_gpus and spec.nodes > 1:
         yield (
             "New weights reach the generation server as files: set weights_dir in the config to a "

@@ -1,6 +1,7 @@
 """The progress of a run: a line on the screen, a line of log.jsonl and the tracker, if any."""
 
 import json
+import re
 import resource
 import time
 from collections.abc import Callable
@@ -21,12 +22,13 @@ PEAK_TFLOPS = {
     "L40S": 362,
     "L4": 121,
     "H100 PCIe": 756,
+    "H100 NVL": 835,
     "H100": 989,
     "H200": 989,
     "B200": 2250,
     "RTX 4090": 165,
 }
-"""Dense bfloat16 of one GPU, as NVIDIA's data sheets have it, by a part of its name."""
+"""Dense bfloat16 of one GPU, as NVIDIA's data sheets have it, by words of its name."""
 SHOWN = ("loss", "reward", "learning_rate", "grad_norm", "tokens_per_second", "mfu", "memory_gib")
 
 
@@ -103,8 +105,13 @@ def peak_flops(settings: Settings, world: World) -> float | None:
         return settings.peak_tflops * 1e12
     if world.device.type != "cuda" or settings.dtype != "bfloat16":
         return None
-    name = torch.cuda.get_device_name(world.device)
-    return next((peak * 1e12 for part, peak in PEAK_TFLOPS.items() if part in name), None)
+    return known_peak(torch.cuda.get_device_name(world.device))
+
+
+def known_peak(name: str) -> float | None:
+    """Of a GPU by its full name, such as NVIDIA A100-SXM4-80GB."""
+    parts = (part for part in PEAK_TFLOPS if re.search(rf"\b{part}\b", name))
+    return next((PEAK_TFLOPS[part] * 1e12 for part in parts), None)
 
 
 def peak_memory(device: torch.device) -> float:

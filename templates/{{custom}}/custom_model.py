@@ -2,6 +2,7 @@
 
 import os
 from contextlib import AbstractContextManager
+from datetime import timedelta
 from typing import Any, NamedTuple
 
 import torch
@@ -67,8 +68,9 @@ def join_world() -> World:
     device = torch.device("cuda", local) if cuda else torch.device("cpu")
     if cuda:
         torch.cuda.set_device(device)
-    if size > 1:  # gloo too, for checkpoints that are written while training goes on
-        dist.init_process_group("cpu:gloo,cuda:nccl" if cuda else "gloo")
+    if size > 1:  # gloo too, for objects; one process may wait long for another's rewards
+        backends = "cpu:gloo,cuda:nccl" if cuda else "gloo"
+        dist.init_process_group(backends, timeout=timedelta(hours=1))
     return World(rank, size, device)
 
 

@@ -13,11 +13,10 @@ from typing import Any
 
 from custom_chat import Chat, ChatTokenizer, Example, RowError
 from custom_settings import Settings, refuse
-from dataprep.pipeline import Kind
 from dataprep.validate import rows
+from prepare_for_custom import KINDS
 
 SHOWN = 20  # bad rows named in one message
-KINDS: dict[str, Kind] = {"sft": "sft", "dpo": "preference", "grpo": "prompts"}
 COMPLETIONS = {"sft": ("completion",), "dpo": ("chosen", "rejected")}
 Row = dict[str, Any]
 Item = tuple[Example, ...]

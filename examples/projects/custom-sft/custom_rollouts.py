@@ -1,6 +1,7 @@
 """For grpo: responses to prompts, written by the model as it is now, and how good they are."""
 
 import json
+import time
 import urllib.error
 import urllib.request
 from array import array
@@ -9,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple, Protocol
 
 import torch
+import transformers
 from torch.distributed.tensor import DTensor
 
 from custom_chat import Example
@@ -168,6 +170,7 @@ class Server:
         self.settings, self.world, self.policy, self.tokenizer = settings, world, policy, tokenizer
         self.folder = (settings.weights_dir or settings.output_dir / "server-weights").absolute()
         self.url = str(settings.vllm_server_url).rstrip("/")
+        transformers.utils.logging.disable_progress_bar()  # one for each time weights are written
         models = self.call("/v1/models", None)["data"]
         self.name = models[0]["id"]
 
@@ -182,7 +185,7 @@ class Server:
         self.world.wait()
 
     def write(self, prompts: Sequence[Prompt]) -> list[Written]:
-        with ThreadPoolExecutor(len(prompts)) as pool:
+        with ThreadPoolExecutor(min(len(prompts), 256)) as pool:
             return list(pool.map(self.ask, prompts))
 
     def ask(self, prompt: Prompt) -> Written:
@@ -198,12 +201,13 @@ class Server:
                 "logprobs": 0,
                 "return_token_ids": True,
             },
+            tries=4,
         )
         choice = answer["choices"][0]
         return Written(choice["token_ids"], tuple(choice["logprobs"]["token_logprobs"]))
 
-    def call(self, path: str, body: Any) -> Any:
-        """POST, or GET without a body; what it answers, if that is JSON."""
+    def call(self, path: str, body: Any, tries: int = 1) -> Any:
+        """POST, or GET without a body; what it answers, if anything."""
         data = None if body is None else json.dumps(body).encode()
         headers = {"Content-Type": "application/json"}
         try:
@@ -214,6 +218,9 @@ class Server:
             said = error.read().decode(errors="replace")[:500]
             raise self.failed(f"answers {error.code} to {path}: {said}") from None
         except OSError as error:
+            if tries > 1:
+                time.sleep(8 / tries)
+                return self.call(path, body, tries - 1)
             raise self.failed(f"does not answer {path}: {error}") from None
         return json.loads(text) if text else None
 

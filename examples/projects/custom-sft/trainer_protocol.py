@@ -20,14 +20,16 @@ class Trainer(Protocol):
     """Anything with this method.
 
     A method `check` with the same arguments is called for --check_only, where there is one; without
-    it, rows are checked against the JSON Schema of their kind.
+    it, rows are checked against the JSON Schema of their kind. Under torchrun every process has a
+    trainer: the first one, with RANK 0, writes.
     """
 
     def train(self, data: Path, config: Settings) -> Path:
         """Train, and return the folder of the trained model.
 
         Args:
-            data: file of rows, JSONL; or folder of shards.
+            data: file of rows, JSONL. Where the rows are in shards no file has this name:
+                `dataprep.write.files_of` lists the files.
             config: the keys of the config. The run writes into `config.output_dir`: `log.jsonl`, an
                 object with `step` and `loss` a line, for `make curve`, and the model in `final`.
                 With `config.resume` it goes on from its newest checkpoint there, if any.
@@ -45,15 +47,15 @@ def load_trainer(name: str) -> Trainer:
     """The trainer `module:Class` names.
 
     Raises:
-        UserError: when there is none.
+        UserError: when there is none. What its own `__init__` raises is left as it is.
     """
     module, _, attribute = name.partition(":")
     try:
-        trainer: Any = getattr(importlib.import_module(module), attribute)()
-    except (ImportError, AttributeError, ValueError, TypeError) as error:
+        made: Any = getattr(importlib.import_module(module), attribute)
+    except (ImportError, AttributeError, ValueError) as error:
         raise UserError(
             f"There is no trainer {name!r}: {error}.", "Give `module:Class`, see my_trainer.py."
         ) from None
-    if not callable(getattr(trainer, "train", None)):
+    if not callable(getattr(made, "train", None)):
         raise UserError(f"{name} has no method `train`.", "Write one, see trainer_protocol.py.")
-    return trainer  # type: ignore[no-any-return]
+    return made() if isinstance(made, type) else made  # type: ignore[no-any-return]

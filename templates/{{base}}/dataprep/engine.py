@@ -7,8 +7,11 @@ import signal
 import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import partial
+from multiprocessing import active_children, get_context, parent_process
 from pathlib import Path
 from typing import Any, Literal, Protocol, TypeVar
 
@@ -59,11 +62,11 @@ class _Alone:
 class _Processes:
     alone = False
 
-    def __init__(self, pool: Any) -> None:
+    def __init__(self, pool: ProcessPoolExecutor) -> None:
         self._pool = pool
 
     def map(self, function: Callable[[Part], Result], parts: Sequence[Part]) -> Iterator[Result]:
-        return self._pool.imap(function, parts)  # type: ignore[no-any-return]
+        return self._pool.map(function, parts)
 
 
 @contextmanager
@@ -71,27 +74,47 @@ def _processes(workers: int, lock: int | None) -> Iterator[Engine]:
     """Copies of this process where that is safe, which need not import anything again.
 
     It is safe on Linux as long as there is one thread. Ctrl-C goes to this one, which ends the
-    others: they inherit that it is ignored.
+    others: they ignore it.
     """
-    from multiprocessing import get_context
-
+    forked = sys.platform == "linux" and threading.active_count() == 1
+    context = get_context("fork" if forked else "spawn")
+    begin = partial(_begin, lock if forked else None)
     handler = signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
-        if sys.platform == "linux" and threading.active_count() == 1:
-            pool = get_context("fork").Pool(workers, _let_go, (lock,))
-        else:
-            pool = get_context("spawn").Pool(workers)
+        pool = ProcessPoolExecutor(workers, context, begin)
+        pool.submit(int)  # all copies are made now
     finally:
         signal.signal(signal.SIGINT, handler)
-    with pool:
+    try:
         yield _Processes(pool)
+        pool.shutdown()
+    except BrokenProcessPool:
+        raise UserError(
+            "A process was killed while it worked; Linux does that when memory is used up.",
+            "Run the same command again, with fewer --workers if memory was short.",
+            exit_code=1,
+        ) from None
+    finally:
+        # After an error nobody waits for what is still being computed.
+        for process in active_children():
+            process.terminate()
+        pool.shutdown(cancel_futures=True)
 
 
-def _let_go(lock: int | None) -> None:
-    """A copy of a process ends when it is told to, and holds no lock that could outlive it."""
+def _begin(lock: int | None) -> None:
+    """A copy of a process ends when it is told to or when its parent does, and holds no lock that
+    could outlive it."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     if lock is not None:
         os.close(lock)
+
+
+def _end_with_parent() -> None:
+    if parent := parent_process():
+        parent.join()
+        os._exit(1)
 
 
 class _Ray:

@@ -199,7 +199,7 @@ def _of_steps(content: Json) -> Iterator[str]:
         yield f"{sizes} are not equally long"
     yield from _of_tokens(content["tokens"], len(content["actions"]))
     for at, (state, action) in enumerate(zip(content["states"], content["actions"], strict=False)):
-        if found := _of_calls((f"states.{at}", state), (f"actions.{at}", [action])):
+        if found := _of_calls((f"states.{at}", [*state, action])):
             yield from found
             return  # later states repeat it
 

@@ -87,10 +87,16 @@ def by_turn(rollout: Rollout) -> Iterator[Rollout]:
 
     For trainers that learn everything after the prompt: what the model did not write is in it.
     """
-    for at, message in enumerate(rollout.completion):
-        if message.role == "assistant":
-            prompt = [*rollout.prompt, *rollout.completion[:at]]
-            yield msgspec.structs.replace(rollout, prompt=prompt, completion=[message])
+    places = [at for at, message in enumerate(rollout.completion) if message.role == "assistant"]
+    for turn, at in enumerate(places):
+        prompt = [*rollout.prompt, *rollout.completion[:at]]
+        yield msgspec.structs.replace(
+            rollout,
+            prompt=prompt,
+            completion=[rollout.completion[at]],
+            turn_tokens=rollout.turn_tokens and [rollout.turn_tokens[turn]],
+            turn_rewards=rollout.turn_rewards and [rollout.turn_rewards[turn]],
+        )
 
 
 def _shared(one: Sequence[Message], other: Sequence[Message]) -> int:
