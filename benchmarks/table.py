@@ -14,6 +14,7 @@ from measure import Cost
 START = "<!-- measured: written by bench.py, not by hand -->"
 END = "<!-- end of measured -->"
 LIBRARIES = ("orjson", "msgspec", "datasets", "pyarrow")
+"""Of data preparation."""
 
 
 class Figure(NamedTuple):
@@ -23,6 +24,10 @@ class Figure(NamedTuple):
     measured: str
     target: str
     met: bool
+
+    @property
+    def answer(self) -> str:
+        return "yes" if self.met else "**no**"
 
 
 class Runs(NamedTuple):
@@ -46,19 +51,19 @@ def markdown(
     figures: Sequence[Figure], runs: Sequence[Runs], notes: Sequence[str], survey: str
 ) -> str:
     """All that was measured, with the date."""
-    promised = _table(
+    promised = table(
         ("What", "Measured: median (range)", "Target", "Met"),
-        [(one.what, one.measured, one.target, "yes" if one.met else "**no**") for one in figures],
+        [(one.what, one.measured, one.target, one.answer) for one in figures],
     )
-    programs = _table(
+    programs = table(
         ("Program", "Workers", "Input", "CPU", "Wall", "MB per CPU second", "Peak of a process"),
         [_run(one) for one in runs],
     )
-    machine = "\n".join(f"- {line}" for line in _machine())
+    lines = "\n".join(f"- {line}" for line in machine(LIBRARIES))
     return "\n\n".join(
         [
-            f"Measured on {date.today().isoformat()}.",
-            machine,
+            today(),
+            lines,
             promised,
             *notes,
             "Each program, median of its runs:",
@@ -87,19 +92,24 @@ def megabytes(count: float) -> str:
     return f"{count / 1e6:,.0f} MB"
 
 
-def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+def today() -> str:
+    return f"Measured on {date.today().isoformat()}."
+
+
+def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     lines = [head, ["---"] * len(head), *rows]
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
 
-def _machine() -> list[str]:
+def machine(libraries: Sequence[str]) -> list[str]:
+    """What it was measured on, and with."""
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     load = ", ".join(f"{value:.1f}" for value in os.getloadavg())
     return [
         f"{_cpu_model()}, {len(os.sched_getaffinity(0))} cores, {memory / 2**30:.0f} GiB, "
         f"load average at the end {load}",
         f"{platform.system()} {platform.release()}, Python {platform.python_version()}, "
-        + ", ".join(f"{library} {version(library)}" for library in LIBRARIES),
+        + ", ".join(f"{library} {version(library)}" for library in libraries),
     ]
 
 
@@ -112,11 +122,11 @@ def _cpu_model() -> str:
     return models[0] if models else platform.machine()
 
 
-def write(text: str, path: Path) -> None:
+def write(text: str, path: Path, first: str = START, last: str = END) -> None:
     """Put the text between the two markers of a file, which is made if it is not there."""
-    old = path.read_text("utf-8") if path.exists() else f"{START}\n{END}\n"
-    before, start, rest = old.partition(START)
-    _, end, after = rest.partition(END)
+    old = path.read_text("utf-8") if path.exists() else f"{first}\n{last}\n"
+    before, start, rest = old.partition(first)
+    _, end, after = rest.partition(last)
     if not start or not end:
-        raise SystemExit(f"error: {path} lacks the lines {START} and {END}. Add them.")
-    path.write_text(f"{before}{START}\n{text}\n{END}{after}", "utf-8")
+        raise SystemExit(f"error: {path} lacks the lines {first} and {last}. Add them.")
+    path.write_text(f"{before}{first}\n{text}\n{last}{after}", "utf-8")

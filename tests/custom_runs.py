@@ -163,7 +163,8 @@ def command_line(*arguments: str, **overrides: object) -> list[str]:
 
 def started(*arguments: str, processes: int = 1, **overrides: object) -> "subprocess.Popen[str]":
     """The same in processes of its own, in this folder."""
-    together = ["-m", "torch.distributed.run", "--standalone", f"--nproc_per_node={processes}"]
+    together = ["-m", "torch.distributed.run", "--standalone", "--shutdown_timeout=600"]
+    together.append(f"--nproc_per_node={processes}")
     launcher = [sys.executable, *(together if processes > 1 else [])]
     return subprocess.Popen(
         [*launcher, *command_line(*arguments, **overrides)],

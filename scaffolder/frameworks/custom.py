@@ -75,6 +75,8 @@ class Custom(Framework):
         together = (
             ["--standalone"] if plan.training_nodes == 1 else [f"--nnodes={plan.training_nodes}"]
         )
+        # What a step and a checkpoint may take after SIGTERM; torchrun's own 30 seconds are short.
+        together.append("--shutdown_timeout=600")
         extra = self.server_requirements if plan.generation_gpus else ()
         return plan.model_copy(
             update={

@@ -174,7 +174,7 @@ def make_optimizer(policy: nn.Module, settings: Settings) -> torch.optim.Optimiz
     matrices, vectors = [p for p in weights if p.ndim > 1], [p for p in weights if p.ndim <= 1]
     decays = ((matrices, settings.weight_decay), (vectors, 0.0))
     groups = [{"params": params, "weight_decay": decay} for params, decay in decays if params]
-    return torch.optim.AdamW(groups, lr=settings.learning_rate)
+    return torch.optim.AdamW(groups, lr=settings.learning_rate, fused=True)
 
 
 def learning_rate(settings: Settings, step: int, total: int) -> float:

@@ -26,7 +26,7 @@ if [[ -f .env ]]; then
   source .env
   set +a
 fi
-words=(-m torch.distributed.run --standalone --nproc_per_node=2)
+words=(-m torch.distributed.run --standalone --shutdown_timeout=600 --nproc_per_node=2)
 more=()
 # Exactly as many as planned: a trainer that sees more would use them in another way.
 CUDA_VISIBLE_DEVICES=$(cut --delimiter=, --fields="1-$wanted" <<<"$visible")
