@@ -49,7 +49,7 @@ class Shape(NamedTuple):
 
 SPEED = (
     Shape("small", 64, 2, 1024, 40, 8, (20, 120)),
-    Shape("larger", 384, 8, 32_000, 10, 8, (40, 240)),
+    Shape("larger", 384, 8, 32_000, 6, 8, (40, 240)),
 )
 LOGITS = Shape("128,000 words, 2 layers", 64, 2, 128_000, 4, 1, (2000, 2000))
 DEEP = Shape("24 layers", 256, 24, 1024, 4, 2, (2000, 2000))

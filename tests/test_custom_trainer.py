@@ -134,7 +134,10 @@ def test_compiled_layers_compute_the_same(custom: Custom) -> None:
     options = {"max_steps": 2, "packing": True}
     custom(**options, output_dir="plain")
     assert not counters["stats"]["unique_graphs"]
-    custom(**options, compile=True, output_dir="compiled")
+    code, _, err = custom(**options, compile=True, output_dir="compiled")
+    if " " in torch.__file__:
+        assert code == 2 and "because its path has a blank" in err
+        return
     assert counters["stats"]["unique_graphs"]
     assert losses("compiled") == pytest.approx(losses("plain"), abs=1e-4)
 

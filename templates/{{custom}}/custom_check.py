@@ -50,6 +50,12 @@ def quick_problems(settings: Settings, data_path: Path) -> Iterator[str]:
         yield f"model_name_or_path {model} is not a folder with a config.json; correct the path"
     if tracker != "none" and find_spec(tracker) is None:
         yield f"tracker {tracker} needs a package: pip install {tracker}, or set tracker: none"
+    torch = find_spec("torch")
+    if settings.compile and torch and " " in str(torch.origin):
+        yield (
+            f"compile cannot link torch in {torch.origin}, because its path has a blank; install "
+            "the environment elsewhere, or set compile: false"
+        )
     if settings.algorithm == "dpo" and not settings.pull:
         yield "beta is 0, and dpo learns only through it; set beta: 0.1"
     if settings.online and settings.max_new_tokens >= settings.max_length:
