@@ -7,6 +7,7 @@ on the same rows in the same order. Exit code 1: a target is missed.
 """
 
 import argparse
+import importlib
 import json
 import os
 import random
@@ -133,10 +134,10 @@ class Bench:
 def build(shape: Shape, folder: Path) -> int:
     """Write the model and its tokenizer; how many weights it has."""
     import torch
-    from tiny_model import _tokenizer
     from transformers import Qwen3Config, Qwen3ForCausalLM
 
-    tokenizer = _tokenizer(PROJECT / "tests" / "sample_rollouts.jsonl", 1024)
+    tiny_model: Any = importlib.import_module("tiny_model")
+    tokenizer = tiny_model._tokenizer(PROJECT / "tests" / "sample_rollouts.jsonl", 1024)
     torch.manual_seed(0)
     model = Qwen3ForCausalLM(
         Qwen3Config(
@@ -165,7 +166,7 @@ def rows(shape: Shape) -> str:
     def text(words: int) -> str:
         return " ".join(chance.choices(WORDS, k=words))
 
-    made = [
+    made: list[dict[str, Any]] = [
         {
             "task": str(n),
             "prompt": [{"role": "user", "content": text(20)}],
@@ -193,9 +194,12 @@ def ordered(shape: Shape, folder: Path) -> None:
 
 
 def speed(bench: Bench, rounds: int) -> tuple[list[Figure], list[tuple[str, ...]]]:
-    figures, lines = [], []
+    figures: list[Figure] = []
+    lines: list[tuple[str, ...]] = []
     for shape in [SPEED[0]._replace(steps=6)] if bench.quick else SPEED:
-        padded, packed, trl = [], [], []
+        padded: list[Run] = []
+        packed: list[Run] = []
+        trl: list[Run] = []
         for _ in range(rounds):
             padded.append(bench.ours(shape, packing=False))
             trl.append(bench.theirs(shape))
@@ -215,11 +219,12 @@ def speed(bench: Bench, rounds: int) -> tuple[list[Figure], list[tuple[str, ...]
 
 
 def memory(bench: Bench) -> list[tuple[str, ...]]:
-    lines = []
-    for shape, key, values in (
+    lines: list[tuple[str, ...]] = []
+    settings: tuple[tuple[Shape, str, tuple[Any, Any]], ...] = (
         (LOGITS, "loss_chunk", (0, 256)),
         (DEEP, "activation_checkpointing", (False, True)),
-    ):
+    )
+    for shape, key, values in settings:
         least = bench.ours(shape, max_length=SHORT, **{key: values[0]})
         runs = [bench.ours(shape, **{key: value}) for value in values]
         for value, run in zip(values, runs, strict=True):
@@ -238,7 +243,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--rounds", type=int, default=3, help="runs of each (default 3)")
+    parser.add_argument("--rounds", type=int, default=1, help="runs of each (default 1)")
     parser.add_argument(
         "--quick",
         action="store_true",
