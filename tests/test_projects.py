@@ -101,7 +101,7 @@ def test_the_commands_of_its_readme_run_as_printed(
     commands = [line for block in blocks for line in block.splitlines()]
     pythons = [line.split(maxsplit=1)[1] for line in commands if line.startswith("python ")]
     assert [line.split()[0].split("_")[0] for line in pythons[:3]] == ["filter", "prepare", "train"]
-    assert len(pythons) == 4
+    assert any(line.startswith("evaluate.py") for line in pythons)
     for line in pythons:
         extra = CPU[framework] if line.startswith("train_") else ""
         extra = "--max_new_tokens 4" if line.startswith("evaluate") else extra
