@@ -144,13 +144,17 @@ def custom(
     import torch
 
     import train_custom
+    from dataprep.errors import run
 
     torch.set_num_threads(1)
 
     def command(*arguments: str, **overrides: object) -> tuple[int, str, str]:
         monkeypatch.setattr(sys, "argv", command_line(*arguments, **overrides))
-        code = train_custom.main()
-        return code, *capsys.readouterr()
+        try:
+            run(train_custom.main)
+        except SystemExit as error:
+            return int(error.code or 0), *capsys.readouterr()
+        return 0, *capsys.readouterr()
 
     return command
 

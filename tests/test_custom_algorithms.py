@@ -3,18 +3,18 @@
 import math
 import shutil
 from array import array
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+import transformers
 from transformers import AutoModelForCausalLM
 
-from custom_batch import collate, forward_passes, packed
-from custom_chat import Example
-from custom_data import Item
-from custom_loss import ALGORITHMS
-from custom_model import Policy
+from custom_data import Example, Item, collate, forward_passes
+from custom_loss import LOSSES
+from custom_model import Policy, check_policy
 from custom_runs import (
     Custom,
     assistant,
@@ -27,6 +27,7 @@ from custom_runs import (
     write_rows,
 )
 from custom_settings import Settings
+from dataprep.errors import UserError
 
 
 def settings(**keys: Any) -> Settings:
@@ -46,36 +47,66 @@ def test_packing_loses_nothing_and_keeps_all_processes_busy(
     lengths: list[int], processes: int
 ) -> None:
     items = [item(n) for n in lengths]
-    rows = packed(items, 64, processes)
-    assert len(rows) % processes == 0 and all(rows)
-    assert sorted(id(each) for row in rows for each in row) == sorted(map(id, items))
-    tokens = [sum(len(each.tokens) for (each,) in row) for row in rows]
-    assert max(tokens) <= 64
-    fewest = processes * math.ceil(sum(lengths) / 64 / processes)
-    assert len(rows) == fewest or max(lengths) > 32
-    options = settings(global_batch_size=8, max_length=64, packing=True, micro_batch_size=2)
-    passes = [forward_passes(items, options, rank, processes) for rank in range(processes)]
-    assert len({len(each) for each in passes}) == 1
-    assert sorted(id(row[0]) for each in passes for part in each for row in part) == sorted(
-        id(row[0]) for row in rows
-    )
+    for micro in (1, 2):
+        options = settings(global_batch_size=8, max_length=64, packing=True, micro_batch_size=micro)
+        shares = [forward_passes(items, options, rank, processes) for rank in range(processes)]
+        assert len({len(share) for share in shares}) == 1
+        passes = [part for share in shares for part in share]
+        assert all(passes)
+        assert sorted(id(each) for part in passes for each in part) == sorted(map(id, items))
+        assert max(sum(len(each.tokens) for (each,) in part) for part in passes) <= 64 * micro
+        fewest = processes * math.ceil(sum(lengths) / 64 / micro / processes)
+        assert len(passes) == fewest or max(lengths) > 32
 
 
-@pytest.mark.parametrize("flat", [False, True])
+@pytest.mark.parametrize("window", [None, 4])
 @pytest.mark.parametrize("attention", ["sdpa", "eager"])
 def test_packed_sequences_do_not_see_each_other(
-    tiny_qwen: Path, attention: str, flat: bool
+    tiny_qwen: Path, attention: str, window: int | None
 ) -> None:
-    model: Any = AutoModelForCausalLM.from_pretrained(tiny_qwen, attn_implementation=attention)
-    options = settings(loss_chunk=0, packing=True)
-    policy, items = Policy(model, options), [item(7), item(12), item(5), item(9)]
-    together = policy(collate([items[:2], items[2:]], options, 0, flat))
+    """Also where attention reaches back only some tokens."""
+    layers = ["full_attention", "sliding_attention"] if window else ["full_attention"] * 2
+    near = {"use_sliding_window": bool(window), "sliding_window": window, "layer_types": layers}
+    load = partial(AutoModelForCausalLM.from_pretrained, tiny_qwen, **near)
+    policy = Policy(load(attn_implementation=attention), settings(loss_chunk=0, packing=True))
+    assert policy.apart == (attention == "sdpa")
+    items = [item(7), item(12), item(5), item(9)]
+    together = policy(collate(items, settings(packing=True)))
+    model = load(attn_implementation="eager")
     alone = [each for one in items for each in reference(model, one)]
     assert len(alone) == 6 + 11 + 4 + 8
     assert torch.allclose(together, torch.stack(alone), atol=1e-5)
-    padded = settings(loss_chunk=0)
-    apart = policy(collate([[each] for each in items], padded, 0, False))
+    padded = Policy(load(attn_implementation=attention), settings(loss_chunk=0))
+    apart = padded(collate(items, settings()))
     assert torch.allclose(apart, torch.stack(alone), atol=1e-5)
+
+
+TINY: dict[str, Any] = {"vocab_size": 64, "hidden_size": 16, "num_hidden_layers": 1}
+
+
+@pytest.mark.parametrize(
+    ("config", "keys"),
+    [
+        # Divides its logits after its output layer.
+        (
+            transformers.GraniteConfig(
+                **TINY, intermediate_size=16, num_attention_heads=2, logits_scaling=8.0
+            ),
+            {"packing": False},
+        ),
+        # Carries a state from token to token.
+        (transformers.MambaConfig(**TINY, state_size=4), {"loss_chunk": 0, "packing": True}),
+    ],
+    ids=["logits", "state"],
+)
+def test_models_that_neither_chunks_nor_packing_fit_are_refused(
+    config: Any, keys: dict[str, Any]
+) -> None:
+    policy = Policy(AutoModelForCausalLM.from_config(config), settings(**keys))
+    with pytest.raises(UserError, match="Set packing: false, or loss_chunk: 0"):
+        check_policy(policy, settings(**keys))
+    without = settings(loss_chunk=0)
+    check_policy(Policy(policy.model, without), without)
 
 
 def reference(model: Any, one: Item) -> list[torch.Tensor]:
@@ -253,7 +284,7 @@ def test_a_token_that_rose_too_far_is_learned_no_further() -> None:
         # exp(0.5) = 1.65 times likelier than when it was sampled; as likely; 1.65 times, and bad
         "sampled": torch.tensor([-0.5, 0.0, -0.5]),
     }
-    found = ALGORITHMS["grpo"].loss(logprobs, None, batch, settings(algorithm="grpo"))
+    found = LOSSES["grpo"](logprobs, None, batch, settings(algorithm="grpo"))
     torch.autograd.backward(found["loss"])
     assert logprobs.grad is not None
     assert logprobs.grad.tolist() == pytest.approx([0.0, -1.0, math.exp(0.5)])

@@ -9,7 +9,7 @@ import pytest
 import transformers
 
 import custom_data
-from custom_chat import ChatTokenizer, RowError
+from chat_masks import ChatTokenizer, RowError
 from custom_runs import MARKED, Custom, Json, assistant, sft_row, user, write_rows
 from custom_settings import Settings
 
@@ -105,7 +105,7 @@ def test_rows_whose_tool_calls_the_template_leaves_out_are_counted(
     Path("no_tools/chat_template.jinja").write_text(template)
     write_rows([TOOL_ROW, sft_row([user("a")], [assistant("b")])])
     _, out, _ = custom("--check_only", model_name_or_path="./no_tools")
-    assert "leaves out reasoning or tool calls of 1\n" in out
+    assert "1 with reasoning or tool calls that the chat template leaves out" in out
 
 
 def test_text_that_merges_with_the_header_is_learnt_whole(tiny_qwen: Path) -> None:

@@ -34,10 +34,12 @@ def test_a_batch_that_does_not_divide_names_the_nearest_that_do(custom: Custom) 
     assert "set global_batch_size to 8 or 12, or micro_batch_size to 2" in err
 
 
-@pytest.mark.parametrize("config", [None, "a: [", "- a list", "output_dir: x"])
+@pytest.mark.parametrize(
+    "config", [None, "", "a: [", "- a list", "output_dir: x", "seed: 1\nseed: 2"]
+)
 def test_a_config_that_is_none_is_refused(custom: Custom, config: str | None) -> None:
     Path("custom_config.yaml").unlink()
-    if config:
+    if config is not None:
         Path("custom_config.yaml").write_text(config)
     code, _, err = custom()
     assert code == 2
@@ -64,7 +66,7 @@ def test_long_and_empty_rows_are_dropped_or_cut_and_counted(custom: Custom) -> N
     asked = sft_row([user("word " * 25)], [assistant("b")])
     write_rows([long, short, asked])
     _, out, _ = custom("--check_only", max_length=64)
-    assert "3 read, 2 longer than 64 tokens dropped, 0 with nothing to learn dropped, 1 to" in out
+    assert "3 read, 2 longer than 64 tokens dropped, 1 to train on" in out
     code, out, _ = custom(max_length=64, overlong="cut")
     assert code == 0
     assert "3 read, 2 longer than 64 tokens cut, 1 with nothing to learn dropped, 2 to" in out
@@ -94,7 +96,7 @@ def test_everything_wrong_with_paths_is_said_at_once(custom: Custom) -> None:
 def test_a_model_that_is_nowhere_is_refused(custom: Custom, name: str) -> None:
     code, _, err = custom(model_name_or_path=name)
     assert code == 2
-    assert err.startswith(f"error: model_name_or_path {name} does not load: ")
+    assert err.startswith(f"error: Cannot load {name}: ")
     assert len(err.splitlines()) == 2
 
 

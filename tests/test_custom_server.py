@@ -100,7 +100,7 @@ def test_a_server_that_is_not_there_is_named(custom: Custom, server: Start) -> N
 
 def test_a_server_without_development_mode_is_named(custom: Custom, server: Start) -> None:
     code, _, err = custom("--vllm_server_url", server("--production"), **GRPO)
-    assert code == 1 and "answers 404 to /collective_rpc" in err and "launch/server.sh" in err
+    assert code == 1 and "does not answer /collective_rpc: 404" in err and "launch/server.sh" in err
 
 
 SERVED = """

@@ -10,9 +10,7 @@ import transformers
 
 import custom_loop
 import custom_loss
-from custom_batch import collate
-from custom_check import load_tokenizer
-from custom_data import load_dataset
+from custom_data import collate, load_dataset
 from custom_runs import (
     MARKED,
     Custom,
@@ -26,6 +24,7 @@ from custom_runs import (
     write_rows,
 )
 from custom_settings import Settings
+from model_folders import load_tokenizer
 
 
 def test_training_lowers_the_loss_and_the_model_reloads(custom: Custom, tiny_qwen: Path) -> None:
@@ -57,8 +56,8 @@ def test_the_loss_is_the_one_of_transformers(custom: Custom, tiny_qwen: Path) ->
     custom(global_batch_size=11, max_steps=1)
     settings = Settings(model_name_or_path=str(tiny_qwen), output_dir=Path())
     tokenizer = load_tokenizer(str(tiny_qwen))
-    items = load_dataset(Path("training_data.jsonl"), tokenizer, settings).items
-    batch = collate([[each] for each in items], settings, tokenizer.pad_token_id, flat=False)
+    items = load_dataset(Path("training_data.jsonl"), tokenizer, settings).rows
+    batch = collate(items, settings)
     labels = batch["tokens"].masked_fill(~batch["trained"], -100)
     network = transformers.AutoModelForCausalLM.from_pretrained(tiny_qwen)
     theirs = network(batch["tokens"], labels=labels).loss
@@ -151,10 +150,10 @@ def test_bfloat16_trains_and_is_the_type_of_the_model(custom: Custom) -> None:
 def test_a_loss_that_is_not_finite_stops_the_run(
     custom: Custom, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    broken = custom_loss.ALGORITHMS["sft"]._replace(
-        loss=lambda logprobs, *_: {"loss": logprobs.sum() * torch.inf}
-    )
-    monkeypatch.setitem(custom_loss.ALGORITHMS, "sft", broken)
+    def broken(logprobs: torch.Tensor, *_: object) -> dict[str, torch.Tensor]:
+        return {"loss": logprobs.sum() * torch.inf}
+
+    monkeypatch.setitem(custom_loss.LOSSES, "sft", broken)
     code, _, err = custom()
     assert code == 1
     assert "error: Step 1: loss -inf" in err

@@ -231,7 +231,7 @@ def test_a_ground_truth_without_metadata_is_sent_as_expected_answer() -> None:
         ((422, {"detail": "field required"}, 0), {}, 1, "refuses the request: 422"),
         ((404, "", 0), {}, 1, "404"),
         ((200, {"score": 1}, 0), {}, 1, "answered without a reward"),
-        ((200, b"<html>", 0), {}, 1, "answered without a reward: <html>"),
+        ((200, b"<html>", 0), {}, 1, "gave no reward: no JSON: <html>"),
         ((200, {"reward": 1}, 5), {"retries": 1, "timeout": 0.1}, 2, "no answer in 0.1 seconds"),
     ],
 )
