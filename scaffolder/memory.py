@@ -39,10 +39,15 @@ class TrainingCost:
     """Whether each token is scored over the vocabulary; a reward model gives one number."""
     logit_tokens: int | None = None
     """Tokens scored at a time, where that is not a whole micro batch."""
+    model_parallel: int = 1
+    """GPUs that share one copy of the model and the work on each row (megatron)."""
 
     def state_bytes(self, sharding: Sharding, processes: int) -> float:
         """Bytes per parameter on one GPU, when states are shared between processes."""
         shared = self.gradient_bytes + self.optimizer_bytes
+        if sharding == "megatron":
+            held = (self.weight_bytes + self.gradient_bytes) / self.model_parallel
+            return held + self.optimizer_bytes / processes
         if sharding == "ddp":
             return self.weight_bytes + shared
         if sharding == "zero2":
@@ -91,7 +96,7 @@ def estimate_memory(
     scored = min(tokens, cost.logit_tokens or tokens) if cost.has_logits else 0
     return Memory(
         states=round(billions * 1e9 * state_bytes / GIB, 2),
-        activations=round(tokens * layers_times_hidden * 2 / GIB, 2),
+        activations=round(tokens * layers_times_hidden * 2 / GIB / cost.model_parallel, 2),
         logits=round(scored * VOCABULARY * LOGIT_BYTES / GIB, 2),
         generation=round(reserved, 2),
     )

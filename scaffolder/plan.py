@@ -33,6 +33,8 @@ class Plan(BaseModel):
     framework_version: str
     requirements: list[str]
     """What pip installs to train."""
+    compiled_requirements: list[str] = []
+    """What pip compiles after that, against the torch which is installed by then."""
     world_size: int
     """Training processes, one a GPU."""
     training_nodes: int = 1
@@ -41,6 +43,8 @@ class Plan(BaseModel):
     """Processes that see different rows."""
     tensor_parallel: int = 1
     """Processes that share one matrix multiplication."""
+    pipeline_parallel: int = 1
+    """Groups of processes that have some of the layers each."""
     sharding: Sharding
     """What the data-parallel processes share."""
     generation: Generation | None = None
@@ -49,6 +53,8 @@ class Plan(BaseModel):
     """GPUs that only generate."""
     generation_tensor_parallel: int = 1
     """GPUs that share one copy of the model while generating."""
+    ray: bool = False
+    """Whether one process drives all GPUs through Ray, which joins the machines."""
     server: Server | None = None
     global_batch_size: int
     """Rows per optimizer step over all processes."""
@@ -63,6 +69,10 @@ class Plan(BaseModel):
     node_flags: dict[str, str] = {}
     """Options of the launcher that tell one of several machines its `rank`, and the `address` and
     `port` of the first."""
+    container: str | None = None
+    """Image in which the framework is installed, where pip alone does not bring it or need not."""
+    smoke_gpus: int = 0
+    """GPUs that the tiny run of `make smoke` needs."""
     notes: list[str] = []
     """What the user should know before launch, one sentence each."""
     settings: dict[str, Any] = {}

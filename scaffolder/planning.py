@@ -1,21 +1,20 @@
 """From a spec to a plan: batch sizes, processes and GPUs, with words where they do not come out."""
 
 import math
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable
 
 from scaffolder.errors import InfeasiblePlan
 from scaffolder.memory import (
     GIB,
     Memory,
-    TrainingCost,
     estimate_memory,
     model_billions,
     served_gib,
 )
 from scaffolder.plan import Plan
 from scaffolder.spec import ProjectSpec
-from scaffolder.vocabulary import OFFLINE, DatasetKind, Generation, Sharding
+from scaffolder.trainer import Trainer
+from scaffolder.vocabulary import COLOCATED, OFFLINE, Sharding
 
 TRACKER_REQUIREMENTS = {
     "tensorboard": ["tensorboard==2.21.0"],
@@ -29,25 +28,6 @@ USUAL_RESPONSES = 64
 """Per optimizer step of an online algorithm."""
 FREE_FOR_CACHE = 0.25
 """Least share of a generation engine's memory that its weights leave for the key-value cache."""
-
-
-@dataclass(frozen=True)
-class Trainer:
-    """What a framework's trainer needs, for one algorithm and one way of tuning."""
-
-    cost: TrainingCost
-    dataset_kind: DatasetKind
-    framework_version: str
-    requirements: Sequence[str]
-    shardings: Sequence[Sharding] = ("fsdp2",)
-    """Offered, the first whenever it fits; the others in order of preference."""
-    generation: Generation | None = None
-    """What generates, when nothing was chosen; None for offline algorithms."""
-    engine_share: float = 0.3
-    """Share of a GPU that a generation engine on it may use."""
-    copied_to_generate: bool = False
-    """Whether each of several processes holds the whole model once more where no engine is."""
-    smallest_micro_batch: int = 1
 
 
 def data_parallel_plan(spec: ProjectSpec, trainer: Trainer) -> Plan:
@@ -68,17 +48,20 @@ class _Arithmetic:
         self.spec, self.trainer = spec, trainer
         self.billions = model_billions(spec)
         self.online = spec.algorithm not in OFFLINE
-        self.generation = (spec.generation or trainer.generation) if self.online else None
+        self.generation = (spec.generation or trainer.generations[0]) if self.online else None
         self.server = self.generation == "vllm_server"
         self.engine_gpus = self._engine_gpus()
         self.nodes, self.per_node = self._training_machines()
         self.world = max(1, self.nodes * self.per_node)
+        self.data_parallel = max(1, self.world // trainer.cost.model_parallel)
+        self.responses = trainer.responses or spec.num_generations
         self.reserved = self._reserved()
         self.sharding = spec.sharding or self._fitting_sharding()
         self.batch = spec.global_batch_size or self._usual_batch()
 
     def plan(self) -> Plan:
-        reasons = [*self._generation_reasons(), *self._batch_reasons(), *self._memory_reasons()]
+        reasons = [*self._parallel_reasons(), *self._generation_reasons()]
+        reasons += [*self._batch_reasons(), *self._memory_reasons()]
         if reasons:
             raise InfeasiblePlan(reasons)
         micro = self._largest_micro_batch()
@@ -89,14 +72,14 @@ class _Arithmetic:
             requirements=[*self.trainer.requirements, *TRACKER_REQUIREMENTS[self.spec.tracker]],
             world_size=self.world,
             training_nodes=self.nodes,
-            data_parallel=self.world,
+            data_parallel=self.data_parallel,
             sharding=self.sharding,
             generation=self.generation,
             generation_gpus=self.engine_gpus if self.server else 0,
             generation_tensor_parallel=self.engine_gpus,
             global_batch_size=self.batch,
             micro_batch_size=micro,
-            accumulation_steps=self.batch // self.world // micro,
+            accumulation_steps=self.batch // self.data_parallel // micro,
             memory=memory,
             launcher=[],
             notes=list(self._notes(memory)),
@@ -126,16 +109,17 @@ class _Arithmetic:
 
     def _reserved(self) -> float:
         """GiB of each training GPU that generation keeps."""
-        if self.generation == "vllm_colocate":
-            return self.trainer.engine_share * self.spec.gpu_memory
+        if self.generation in COLOCATED:
+            awake = not self.trainer.engine_sleeps
+            return self.trainer.engine_share * self.spec.gpu_memory if awake else 0.0
         copied = self.trainer.copied_to_generate and self.generation == "transformers"
         return served_gib(self.billions or 0) if copied and self.world > 1 else 0.0
 
     def _usual_batch(self) -> int:
         if self.online:
-            step = math.lcm(self.world, self.spec.num_generations)
+            step = math.lcm(self.data_parallel, self.responses)
             return _round_up(USUAL_RESPONSES, step)
-        return _round_up(USUAL_GLOBAL_BATCH, self.world * self.trainer.smallest_micro_batch)
+        return _round_up(USUAL_GLOBAL_BATCH, self.data_parallel * self.trainer.smallest_micro_batch)
 
     def _fitting_sharding(self) -> Sharding:
         """The first that is offered; another one if its states took more than half of a GPU."""
@@ -159,6 +143,14 @@ class _Arithmetic:
             reserved=self.reserved,
         )
 
+    def _parallel_reasons(self) -> Iterable[str]:
+        shared = self.trainer.cost.model_parallel
+        if self.world % shared:
+            yield (
+                f"one copy of {self.spec.model} takes {shared} GPUs, which do not divide the "
+                f"{self.world} that train; take a multiple of {shared}"
+            )
+
     def _generation_reasons(self) -> Iterable[str]:
         spec, gpus = self.spec, self.engine_gpus
         if not self.online:
@@ -175,23 +167,23 @@ class _Arithmetic:
                 f"{spec.gpus_per_node} of a machine to train on; take more GPUs, "
                 "--generation vllm_colocate, or a smaller --set generation_gpus"
             )
-        if self.generation == "vllm_colocate" and self.world % gpus:
+        if self.generation in COLOCATED and self.world % gpus:
+            offered = "vllm_server" in self.trainer.generations
+            other = ", or --generation vllm_server" if offered else ""
             yield (
                 f"generating with {spec.model} takes {gpus} GPU(s) at "
                 f"{self.trainer.engine_share:g} of {spec.gpu_memory:g} GiB each, which do not "
-                f"divide the {self.world} that train; take a multiple of {gpus} GPUs, or "
-                "--generation vllm_server"
+                f"divide the {self.world} that train; take a multiple of {gpus} GPUs{other}"
             )
 
     def _batch_reasons(self) -> Iterable[str]:
-        spec, batch = self.spec, self.batch
-        smallest = self.trainer.smallest_micro_batch
-        step, words = self.world * smallest, f"over {self.world} data-parallel GPUs"
+        batch, smallest = self.batch, self.trainer.smallest_micro_batch
+        step, words = self.data_parallel * smallest, f"over {self.data_parallel} data-parallel GPUs"
         if smallest > 1:
             words += f" with at least {smallest} rows each"
         if self.online:
-            step = math.lcm(self.world, spec.num_generations)
-            words += f" and into groups of {spec.num_generations} responses"
+            step = math.lcm(self.data_parallel, self.responses)
+            words += f" and into groups of {self.responses} responses"
         if batch % step:
             below, above = batch // step * step, _round_up(batch, step)
             near = " or ".join(str(value) for value in (below, above) if value)
@@ -222,7 +214,7 @@ class _Arithmetic:
 
     def _largest_micro_batch(self) -> int:
         """Largest divisor of the rows of one process that leaves a tenth of the GPU free."""
-        per_process, smallest = self.batch // self.world, self.trainer.smallest_micro_batch
+        per_process, smallest = self.batch // self.data_parallel, self.trainer.smallest_micro_batch
         if self.billions is not None:
             for micro in range(min(per_process, LARGEST_MICRO_BATCH), smallest, -1):
                 fits = self._memory(micro).total <= 0.9 * self.spec.gpu_memory
@@ -243,9 +235,9 @@ class _Arithmetic:
                 f"About {memory.total:.0f} GiB per GPU are needed with the smallest micro batch, "
                 f"and there are {spec.gpu_memory:g}: shorten --set sequence_length, or add GPUs."
             )
-        if self.generation in {"vllm_colocate", "vllm_server"} and self.engine_gpus > 1:
+        if self.generation not in {None, "transformers"} and self.engine_gpus > 1:
             yield (
-                f"vLLM splits the model over {self.engine_gpus} GPUs, which must divide its "
+                f"The engine splits the model over {self.engine_gpus} GPUs, which must divide its "
                 "attention heads; --set generation_gpus=... takes another number for a server."
             )
 

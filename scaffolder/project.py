@@ -3,7 +3,7 @@
 The configs are read here once, and every check looks at what was read.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -65,8 +65,8 @@ class Config:
         return self.file == SMOKE
 
     def entry(self, key: str) -> Entry | None:
-        """The one that counts: of several, the last."""
-        return next((each for each in reversed(self.entries) if each.key == key), None)
+        """The one that counts: of several, the last. Nested ones by dots: `trainer.nnodes`."""
+        return _find(self.entries, key)
 
     def get(self, key: str, default: Any = None) -> Any:
         entry = self.entry(key)
@@ -95,6 +95,17 @@ class Project:
     def yaml(self, name: str) -> Config:
         """Another YAML file of the project."""
         return read_config(self.path, name)
+
+
+def _find(entries: Sequence[Entry], key: str) -> Entry | None:
+    for each in reversed(entries):
+        if each.key == key:
+            return each
+        if key.startswith(f"{each.key}.") and (
+            found := _find(each.below, key[len(each.key) + 1 :])
+        ):
+            return found
+    return None
 
 
 Check = Callable[[Project], Iterable[Finding]]

@@ -25,12 +25,13 @@ Tracker = Literal["tensorboard", "wandb", "mlflow", "none"]
 Tuning = Literal["full", "lora", "qlora"]
 """What is trained: all weights, or adapters of low rank beside frozen ones (qlora: in 4 bits)."""
 
-Sharding = Literal["ddp", "fsdp2", "zero2", "zero3"]
-"""What the training processes share: nothing, or weights, gradients and optimizer states."""
+Sharding = Literal["ddp", "fsdp2", "zero2", "zero3", "megatron"]
+"""What the training processes share: nothing, or weights, gradients and optimizer states; with
+megatron also the work on each row."""
 
-Generation = Literal["transformers", "vllm_colocate", "vllm_server"]
-"""What writes the responses of online algorithms: the trainer itself, vLLM on the GPUs of the
-trainer, or vLLM on GPUs of its own."""
+Generation = Literal["transformers", "vllm_colocate", "sglang_colocate", "vllm_server"]
+"""What writes the responses of online algorithms: the trainer itself, vLLM or SGLang on the GPUs of
+the trainer, or vLLM on GPUs of its own."""
 
 ALGORITHMS: tuple[Algorithm, ...] = get_args(Algorithm)
 OFFLINE: frozenset[str] = frozenset({"sft", "dpo", "kto", "rm"})
@@ -40,3 +41,4 @@ TRACKERS: tuple[Tracker, ...] = get_args(Tracker)
 TUNINGS: tuple[Tuning, ...] = get_args(Tuning)
 SHARDINGS: tuple[Sharding, ...] = get_args(Sharding)
 GENERATIONS: tuple[Generation, ...] = get_args(Generation)
+COLOCATED: frozenset[str] = frozenset({"vllm_colocate", "sglang_colocate"})

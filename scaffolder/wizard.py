@@ -33,6 +33,7 @@ TITLES = {
     "lora": "adapters beside frozen weights, for less memory",
     "qlora": "the same, with the frozen weights in 4 bits",
     "vllm_colocate": "vLLM on the GPUs that train",
+    "sglang_colocate": "SGLang on the GPUs that train",
     "vllm_server": "vLLM on GPUs of its own",
     "transformers": "the trainer itself, which is slow",
     "direct": "data in, model out",
@@ -202,6 +203,7 @@ def _shared(plan: Plan) -> str:
         "zero2": "gradients and optimizer split over all (ZeRO-2)",
         "zero3": "the model split over all (ZeRO-3)",
         "fsdp2": "the model split over all (FSDP2)",
+        "megatron": "each layer split over several (Megatron)",
     }
     return words[plan.sharding]
 
@@ -209,10 +211,15 @@ def _shared(plan: Plan) -> str:
 def _generation(plan: Plan) -> str:
     if plan.generation_gpus:
         return f"vLLM on {plan.generation_gpus} GPU(s) of its own, {plan.world_size} train"
-    return "vLLM on the GPUs that train" if plan.generation != "transformers" else "transformers"
+    words = {"vllm_colocate": "vLLM", "sglang_colocate": "SGLang"}
+    return (
+        f"{words[plan.generation]} on the GPUs that train"
+        if plan.generation in words
+        else "transformers"
+    )
 
 
-def show_next_steps(directory: Path, *, count: int) -> None:
+def show_next_steps(directory: Path, *, count: int, plan: Plan) -> None:
     """What was written and the commands that come next."""
     try:
         shown = directory.relative_to(Path.cwd())
@@ -221,5 +228,6 @@ def show_next_steps(directory: Path, *, count: int) -> None:
     print(f"\nWrote {count} files to {directory}. Next:\n")
     print(f"  cd {shlex.quote(str(shown))}")
     print("  make install    # an environment of its own, with the pinned framework")
-    print("  make smoke      # the whole path with a tiny model, on a CPU, in minutes")
+    where = "one GPU" if plan.smoke_gpus else "a CPU"
+    print(f"  make smoke      # the whole path with a tiny model, on {where}, in minutes")
     print("  make train      # filter, prepare and train on your rollouts")

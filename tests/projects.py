@@ -18,11 +18,11 @@ SAMPLE = "tests/sample_rollouts.jsonl"
 
 
 def choices(*frameworks: str) -> list[Any]:
-    """Each framework with each of its algorithms, or those of some frameworks."""
+    """Each framework that trains on a CPU with each of its algorithms, or those of some."""
     return [
         pytest.param((name, algorithm), id=f"{name}-{algorithm}")
         for name, framework in discover().items()
-        if name in frameworks or not frameworks
+        if name in frameworks or not (frameworks or framework.smoke_gpus)
         for algorithm in framework.algorithms
     ]
 

@@ -1,10 +1,12 @@
 """Rooms, and who may enter which; the rules of the template."""
 
 import ast
+import io
 import itertools
 import re
 import subprocess
 import sys
+import tokenize
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -24,7 +26,8 @@ MAY_IMPORT = {
     "spec": {"errors", "vocabulary"},
     "memory": {"spec", "vocabulary"},
     "plan": {"memory", "vocabulary"},
-    "planning": {"errors", "memory", "plan", "spec", "vocabulary"},
+    "trainer": {"memory", "vocabulary"},
+    "planning": {"errors", "memory", "plan", "spec", "trainer", "vocabulary"},
     "project": {"errors", "plan", "spec"},
     "machine": set(),
     "frameworks": {
@@ -32,6 +35,7 @@ MAY_IMPORT = {
         "memory",
         "plan",
         "planning",
+        "trainer",
         "project",
         "machine",
         "errors",
@@ -140,6 +144,27 @@ def test_files_stay_small() -> None:
     files = [*PACKAGE.rglob("*.py"), *TEMPLATES.rglob("*.py")]
     long = {path.name: len(path.read_text("utf-8").splitlines()) for path in files}
     assert max(long.values()) <= 260, max(long, key=lambda name: long[name])
+
+
+def test_the_custom_trainer_is_read_in_an_hour() -> None:
+    """Lines of code, without blank ones, comments and docstrings."""
+    trainer = list((TEMPLATES / "{{custom}}").glob("*custom*.py"))
+    trainer.remove(TEMPLATES / "{{custom}}" / "prepare_for_custom.py")
+    assert len(trainer) > 5
+    assert sum(len(code_lines(path.read_text("utf-8"))) for path in trainer) <= 900
+
+
+def code_lines(text: str) -> set[int]:
+    skipped = {tokenize.COMMENT, tokenize.NL, tokenize.NEWLINE, tokenize.INDENT, tokenize.DEDENT}
+    lines: set[int] = set()
+    for token in tokenize.generate_tokens(io.StringIO(text).readline):
+        if token.type not in skipped | {tokenize.ENDMARKER}:
+            lines.update(range(token.start[0], token.end[0] + 1))
+    for node in ast.walk(ast.parse(text)):
+        match node:
+            case ast.Expr(value=ast.Constant(value=str())):
+                lines.difference_update(range(node.lineno, (node.end_lineno or 0) + 1))
+    return lines
 
 
 def test_nothing_committed_names_this_machine() -> None:

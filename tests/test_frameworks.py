@@ -13,6 +13,7 @@ import pytest
 import yaml
 
 from conftest import ROOT, TEMPLATES, Result, run
+from contracts.rendering import variant
 from scaffolder import frameworks
 from scaffolder import spec as specs
 from scaffolder.errors import UnsupportedChoice
@@ -90,12 +91,23 @@ def test_a_framework_is_one_module_and_one_folder() -> None:
         assert all(fact.source and fact.date for fact in framework.facts)
 
 
+FOUND = """
+import json, sys, yaml
+key, named = ("defaults", p.root_of) if hasattr(p, "root_of") else ("algorithm", str)
+configs = {name: yaml.safe_load(text) for name, text in json.load(sys.stdin).items()}
+print(json.dumps({name: p.KINDS[named(config[key])] for name, config in configs.items()}))
+"""
+
+
 @pytest.mark.parametrize("name", names())
 def test_the_script_knows_the_dataset_kind_that_the_adapter_declares(name: str) -> None:
-    script = f"import json, prepare_for_{name} as p; print(json.dumps(p.KINDS))"
+    """As the script finds it in the config of each algorithm."""
+    configs = {each: variant(name, each).config() for each in discover()[name].algorithms}
+    script = f"import prepare_for_{name} as p\n" + FOUND
     overlays = [str(TEMPLATES / f"{{{{{part}}}}}") for part in ("base", name)]
     printed = subprocess.run(
         [sys.executable, "-c", f"import sys; sys.path[:0] = {overlays}; {script}"],
+        input=json.dumps(configs),
         capture_output=True,
         text=True,
         check=True,

@@ -77,14 +77,17 @@ def test_batches_multiply_out(
     product = plan.micro_batch_size * plan.accumulation_steps * plan.data_parallel
     assert product == plan.global_batch_size
     assert batch is None or plan.global_batch_size == batch
-    assert plan.world_size == plan.data_parallel * plan.tensor_parallel
+    shared = plan.tensor_parallel * plan.pipeline_parallel
+    assert plan.world_size == plan.data_parallel * shared
     assert plan.world_size % plan.training_nodes == 0
     assert plan.world_size + plan.generation_gpus <= gpus * nodes
     assert plan.server or plan.world_size == gpus * nodes
     assert (plan.memory is None) == (billions is None)
     assert plan.memory is None or plan.memory.states <= memory
     if plan.generation:
-        assert plan.global_batch_size % spec.num_generations == 0
+        # PPO and REINFORCE++ have one response to a prompt.
+        responses = plan.settings.get("responses", spec.num_generations)
+        assert plan.global_batch_size % responses == 0
         assert spec.completion_length < length
         assert plan.server or plan.world_size % plan.generation_tensor_parallel == 0
     if algorithm == "kto":
@@ -100,7 +103,10 @@ def test_what_was_chosen_alone_is_always_planned() -> None:
             spec = spec_of(framework=framework, algorithm=algorithm, gpus_per_node=gpus, **variant)
             reasons = resolve_reasons(spec)
             alone = variant.get("generation") == "vllm_server" and gpus == 1
-            split = variant["tuning"] == "qlora" and variant["sharding"] != "ddp"
+            split = (variant["tuning"], variant["sharding"]) in {
+                *(("qlora", each) for each in ("fsdp2", "zero2", "zero3")),
+                ("lora", "megatron"),
+            }
             assert bool(reasons) == (alone or split), (algorithm, variant, gpus, reasons)
 
 

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 import plot
+import run_log
 from conftest import BASE
 from dataprep.errors import UserError
 from dataprep.report.curves import MOST, Curve, chart, smooth
@@ -75,7 +76,7 @@ def test_the_page_needs_no_network_and_cannot_be_broken(tmp_path: Path) -> None:
 
 def test_short_and_long_runs(tmp_path: Path) -> None:
     for steps in (1, 2, 19, 5000):
-        html = plot.page(tmp_path / "log.jsonl", plot.read(log(tmp_path, *run_of(steps))))
+        html = plot.page(tmp_path / "log.jsonl", run_log.read(log(tmp_path, *run_of(steps))))
         assert "NaN" not in html and "nan" not in re.findall(r'points="(.*?)"', html)
         assert len(html) < 600_000
         assert max(map(len, re.findall(r'points="(.*?)"', html))) < 30 * 2 * MOST
@@ -105,7 +106,7 @@ def test_values_that_are_no_numbers_are_said(tmp_path: Path) -> None:
         {"step": 2, "loss": 1.0},
         {"step": 3, "loss": "2"},
     ]
-    html = plot.page(tmp_path / "log.jsonl", plot.read(log(tmp_path, *entries)))
+    html = plot.page(tmp_path / "log.jsonl", run_log.read(log(tmp_path, *entries)))
     assert "loss is no finite number at 2 of 3 steps" in html
 
 
@@ -123,7 +124,7 @@ def test_pairs_and_own_trainers_have_their_curves(tmp_path: Path) -> None:
 def test_a_log_that_is_being_written_is_read_as_far_as_it_goes(tmp_path: Path) -> None:
     path = log(tmp_path, *run_of(3))
     path.write_text(path.read_text() + '{"step": 4, "lo')
-    assert plot.read(path)[-1]["step"] == 3
+    assert run_log.read(path)[-1]["step"] == 3
 
 
 @pytest.mark.parametrize(
@@ -136,6 +137,24 @@ def test_what_is_no_log_is_refused(tmp_path: Path, text: str, said: str) -> None
     assert done.returncode == 2 and said in done.stderr
     assert not (tmp_path / "curve.html").exists()
     with pytest.raises(UserError, match="Cannot read"):
-        plot.read(tmp_path / "none")
+        run_log.read(tmp_path / "none")
     named = call(SCRIPT, tmp_path, "log.jsonl --output log.jsonl")
     assert named.returncode == 2 and "no name of a web page" in named.stderr
+
+
+def test_the_log_of_verl_is_read_under_our_names(tmp_path: Path) -> None:
+    """It nests what was logged, and begins anew when a run is resumed."""
+
+    def entry(step: int, **logged: float) -> str:
+        named = {key.replace("__", "/"): value for key, value in logged.items()}
+        return json.dumps({"step": step, "data": named}) + "\n"
+
+    earlier = [entry(step, critic__score__mean=0.1, actor__grad_norm=1.0) for step in (1, 2, 3)]
+    (tmp_path / "log.1.jsonl").write_text("".join(earlier))
+    (tmp_path / "log.jsonl").write_text(entry(3, critic__score__mean=0.9) + entry(4, x__y=2.0))
+    read = run_log.read(tmp_path / "log.jsonl")
+    assert [each["step"] for each in read] == [1, 2, 3, 4]
+    assert [each.get("reward") for each in read] == [0.1, 0.1, 0.9, None]
+    assert read[3]["x/y"] == 2.0
+    html = plot.page(tmp_path / "log.jsonl", read)
+    assert "Reward" in html and "Gradient norm" in html

@@ -4,6 +4,7 @@ That they are what the installed packages say is a contract: `tests/contracts/*/
 """
 
 import json
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from contracts.rendering import SIZES, Variant, matrix, planned
 from scaffolder.check.values import judge
 from scaffolder.frameworks import discover, names
 from scaffolder.frameworks._schema import FOLDER, Key, Schema
+from scaffolder.project import Entry, read_config
 
 
 def schema_of(framework: str) -> Schema:
@@ -24,17 +26,39 @@ def schema_of(framework: str) -> Schema:
 
 
 @pytest.mark.parametrize("framework", names())
-def test_every_key_of_every_rendered_config_is_in_the_schema(framework: str) -> None:
-    schema, variants = schema_of(framework), planned(framework)
-    assert {each.spec.algorithm for each in variants} == set(discover()[framework].algorithms)
+def test_every_key_of_every_rendered_config_is_in_the_schema(
+    framework: str, tmp_path: Path
+) -> None:
+    schema, variants, adapter = schema_of(framework), planned(framework), discover()[framework]
+    assert {each.spec.algorithm for each in variants} == set(adapter.algorithms)
     assert len(variants) >= len(SIZES)
     for variant in variants:
-        keys = schema.keys(variant.spec.algorithm)
         for name in (f"{framework}_config.yaml", "smoke_config.yaml"):
-            config = yaml.safe_load(variant.render(name))
-            assert set(config) <= set(keys), f"{variant} {name}"
-            wrong = {key: judge(keys[key], value) for key, value in config.items()}
+            (tmp_path / name).write_text(variant.render(name), "utf-8")
+            config = read_config(tmp_path, name)
+            keys = schema.keys(adapter.schema_name(config, variant.spec.algorithm))
+            found = dict(leaves(config.entries, keys))
+            assert set(found) <= set(keys), f"{variant} {name}"
+            given = {key: value for key, value in found.items() if not refers(schema, value)}
+            wrong = {key: judge(keys[key], value) for key, value in given.items()}
             assert not any(wrong.values()), f"{variant} {name}: {wrong}"
+
+
+def leaves(
+    entries: Iterable[Entry], keys: Mapping[str, Key], prefix: str = ""
+) -> Iterator[tuple[str, Any]]:
+    """Keys with dots between, down to those that the schema has, and their values."""
+    for entry in entries:
+        name = prefix + entry.key
+        if entry.below and name not in keys:
+            yield from leaves(entry.below, keys, f"{name}.")
+        else:
+            yield name, entry.value
+
+
+def refers(schema: Schema, value: Any) -> bool:
+    """Whether it is the value of another key."""
+    return schema.interpolates and "${" in str(value)
 
 
 @pytest.mark.parametrize("framework", names())
@@ -69,7 +93,9 @@ def test_every_default_is_a_value_that_its_key_accepts(framework: str) -> None:
         f"{algorithm} {key.name}: {key.type}": verdict
         for algorithm in schema.algorithms
         for key in schema.keys(algorithm).values()
-        if not key.required and (verdict := judge(key, key.default))
+        if not key.required
+        and not refers(schema, key.default)
+        and (verdict := judge(key, key.default))
     }
     assert not wrong
 

@@ -6,10 +6,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from scaffolder import frameworks
+from scaffolder.frameworks import Role
 from scaffolder.project import Config, Finding, Project
 from scaffolder.vocabulary import TRACKERS
 
 WEIGHTS = ("*.safetensors", "*.bin", "*.safetensors.index.json")
+CHECKPOINTS = ("checkpoint-*", "global_step_*")
 TRACKER_KEYS = {"wandb": ("WANDB_API_KEY", "error"), "mlflow": ("MLFLOW_TRACKING_URI", "note")}
 
 
@@ -38,7 +40,7 @@ def _data(project: Project) -> Iterator[Finding]:
 
 def _model(project: Project, config: Config) -> Iterator[Finding]:
     """A local folder is looked into; an id of the Hugging Face Hub is not asked for."""
-    key = frameworks.get(project.spec.framework).config_keys.get("model")
+    key = _key(project, "model")
     model = config.get(key, project.spec.model) if key else project.spec.model
     if not isinstance(model, str):
         return
@@ -57,8 +59,7 @@ def _model(project: Project, config: Config) -> Iterator[Finding]:
 
 
 def _output(project: Project, config: Config) -> Iterator[Finding]:
-    adapter = frameworks.get(project.spec.framework)
-    key = adapter.config_keys.get("output")
+    key = _key(project, "output")
     output = config.get(key) if key else None
     if not isinstance(output, str):
         return
@@ -66,7 +67,7 @@ def _output(project: Project, config: Config) -> Iterator[Finding]:
     if _is_there(folder / "final"):
         problem = f"{output} already holds a finished run"
         yield config.finding("error", key, problem, f"Choose another {key}, or move it away.")
-    elif _is_there(folder) and any(folder.glob("checkpoint-*")):
+    elif _is_there(folder) and any(found for name in CHECKPOINTS for found in folder.glob(name)):
         problem = f"{output} holds a run that was begun"
         remedy = f"Go on with {project.plan.settings.get('resume', '')}, or choose another {key}."
         yield config.finding("warning", key, problem, remedy)
@@ -74,6 +75,12 @@ def _output(project: Project, config: Config) -> Iterator[Finding]:
     if not os.access(parent, os.W_OK):
         problem = f"{output} cannot be written: {parent} is read-only"
         yield config.finding("error", key, problem, f"Choose another {key}.")
+
+
+def _key(project: Project, role: Role) -> str | None:
+    """The key of the config that holds something, where the framework has one."""
+    spec = project.spec
+    return frameworks.get(spec.framework).config_key(role, spec.algorithm)
 
 
 def _place(project: Project, path: str) -> Path:
@@ -93,8 +100,7 @@ def _is_there(path: Path) -> bool:
 
 
 def _tracker(project: Project) -> Iterator[Finding]:
-    adapter = frameworks.get(project.spec.framework)
-    key = adapter.config_keys.get("tracker")
+    key = _key(project, "tracker")
     said = project.config.get(key, project.spec.tracker) if key else project.spec.tracker
     trackers = said if isinstance(said, list) else [said]
     for tracker in trackers:

@@ -29,8 +29,8 @@ def check(project: Project) -> Iterator[Finding]:
 
 def _algorithm(project: Project, config: Config) -> str:
     """Of the config where it says so, else of the answers."""
-    key = frameworks.get(project.spec.framework).config_keys.get("algorithm")
-    return str(config.get(key, project.spec.algorithm)) if key else project.spec.algorithm
+    spec = project.spec
+    return frameworks.get(spec.framework).schema_name(config, spec.algorithm)
 
 
 def _doubled(config: Config, entries: Sequence[Entry]) -> Iterator[Finding]:
@@ -51,7 +51,7 @@ def _against(schema: Schema, config: Config, algorithm: str) -> Iterator[Finding
         return
     yield from _walk(schema, config, algorithm, config.entries, "")
     for key in schema.keys(algorithm).values():
-        if key.required and not config.entry(key.name.partition(".")[0]):
+        if key.required and not config.entry(key.name):
             yield config.finding("error", None, f"{key.name} is missing", "Add it.")
 
 
@@ -63,6 +63,8 @@ def _walk(
     for entry in entries:
         name = prefix + entry.key
         if name in keys:
+            if schema.interpolates and "${" in str(entry.value):
+                continue
             if wrong := judge(keys[name], entry.value):
                 yield Finding(*wrong, config.file, entry.line)
         elif any(key.startswith(f"{name}.") for key in keys):

@@ -190,7 +190,7 @@ def new(
         print("\n".join(files))
         print(f"\n{len(files)} files. Nothing was written (--dry-run).")
     else:
-        wizard.show_next_steps(target, count=len(files))
+        wizard.show_next_steps(target, count=len(files), plan=plan)
 
 
 def _on_terminal() -> bool:

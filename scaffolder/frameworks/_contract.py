@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Literal
 
-from scaffolder.project import Check
+from scaffolder.project import Check, Config
 from scaffolder.vocabulary import (
     OFFLINE,
     Algorithm,
@@ -61,6 +61,8 @@ class Framework(ABC):
     """In order of preference."""
     generations: ClassVar[Sequence[Generation]] = ()
     """For online algorithms, in order of preference."""
+    smoke_gpus: ClassVar[int] = 0
+    """GPUs that `make smoke` needs; 0 where its trainer runs on a CPU."""
     unavailable: ClassVar[Mapping[str, str]] = {}
     """Why an algorithm, topology or pattern is not offered, where there is more to say."""
     facts: ClassVar[Sequence[Fact]] = ()
@@ -72,6 +74,19 @@ class Framework(ABC):
     """Folder of templates that a third-party package brings; ours are found by name."""
     schemas: Path | None = None
     """Folder of config schemas, `<name>-<version>.json`, that a third-party package brings."""
+
+    def config_key(self, role: Role, algorithm: Algorithm) -> str | None:  # noqa: ARG002 (for adapters)
+        """The key of a config that holds something; nested ones with dots between."""
+        return self.config_keys.get(role)
+
+    def schema_name(self, config: Config, algorithm: Algorithm) -> str:
+        """The name under which the schema has the keys of a config: its algorithm.
+
+        Args:
+            algorithm: that of the answers, where the config does not say.
+        """
+        key = self.config_keys.get("algorithm")
+        return str(config.get(key, algorithm)) if key else algorithm
 
     @abstractmethod
     def plan(self, spec: "ProjectSpec") -> "Plan":

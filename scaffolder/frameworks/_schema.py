@@ -62,6 +62,11 @@ class Schema:
         found: Mapping[str, str] = self.content.get("chat_templates", {})
         return found
 
+    @property
+    def interpolates(self) -> bool:
+        """Whether a value may be that of another key, as `${trainer.nnodes}`."""
+        return bool(self.content.get("interpolates"))
+
     def keys(self, algorithm: str) -> Mapping[str, Key]:
         """The keys that an algorithm's config may have, by name; empty for an unknown one."""
         return self._keys.get(algorithm, {})

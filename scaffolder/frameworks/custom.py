@@ -6,8 +6,9 @@ from dataclasses import replace
 from scaffolder.frameworks import Fact, Framework, _custom_checks
 from scaffolder.memory import TrainingCost
 from scaffolder.plan import Plan, Server
-from scaffolder.planning import Trainer, data_parallel_plan
+from scaffolder.planning import data_parallel_plan
 from scaffolder.spec import ProjectSpec
+from scaffolder.trainer import Trainer
 
 READ = "2026-11-25"
 SOURCE = "the template of rl-scaffolder"
@@ -67,7 +68,7 @@ class Custom(Framework):
             framework_version=self.version,
             requirements=self.requirements,
             shardings=self.shardings,
-            generation="transformers" if spec.algorithm == "grpo" else None,
+            generations=self.generations,
             copied_to_generate=True,
         )
         plan = data_parallel_plan(spec, trainer)

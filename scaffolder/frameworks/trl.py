@@ -8,8 +8,9 @@ from scaffolder.frameworks._chat_template import judge
 from scaffolder.frameworks._schema import Schema
 from scaffolder.memory import TrainingCost
 from scaffolder.plan import Plan, Server
-from scaffolder.planning import Trainer, data_parallel_plan
+from scaffolder.planning import data_parallel_plan
 from scaffolder.spec import ProjectSpec
+from scaffolder.trainer import Trainer
 
 READ = "2026-11-22"
 SOURCE = "wheel trl 1.16.0"
@@ -150,7 +151,7 @@ class Trl(Framework):
             framework_version=self.version,
             requirements=self.requirements,
             shardings=("ddp",) if spec.tuning == "qlora" else self.shardings,
-            generation=self.generations[0],
+            generations=self.generations,
             engine_share=ENGINE_SHARE,
             # With one row there is no second one to estimate the KL with, and KTOTrainer refuses.
             smallest_micro_batch=2 if spec.algorithm == "kto" else 1,

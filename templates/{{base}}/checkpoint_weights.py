@@ -3,11 +3,17 @@
     checkpoint-100/pytorch_model_fsdp_0/     FSDP, torch.distributed.checkpoint
     checkpoint-100/.metadata                 the same, written without transformers
     checkpoint-100/global_step100/           DeepSpeed ZeRO, with its zero_to_fp32.py beside
+    global_step_100/actor/                   verl, which joins them itself
 
 A checkpoint of one piece (model.safetensors), or of LoRA weights, needs nothing of this.
 """
 
+import json
+import os
 import runpy
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -104,3 +110,60 @@ def _own_name(name: str) -> str:
     for wrapper in WRAPPERS:
         name = name.replace(wrapper, "")
     return name
+
+
+VERL_MARKS = ("fsdp_config.json", "model/huggingface/config.json")
+"""What verl writes beside the parts of its processes: with FSDP, and with Megatron."""
+
+
+def verl_folder(checkpoint: Path) -> Path | None:
+    """The folder of a checkpoint of verl that has the model's parts; None for any other."""
+    for folder in (checkpoint, checkpoint / "actor"):
+        if any((folder / mark).exists() for mark in VERL_MARKS):
+            return folder
+    return None
+
+
+def merge_verl(folder: Path, target: Path, base: str | None = None) -> None:
+    """Write the model of `verl_folder` as one: a whole one, or LoRA weights.
+
+    Args:
+        target: a new folder.
+        base: the model that LoRA weights belong to.
+
+    Raises:
+        UserError: when verl is not installed, or cannot join the parts.
+    """
+    if not (folder / VERL_MARKS[0]).exists():
+        # Megatron's weights were already joined when they were saved.
+        shutil.copytree((folder / VERL_MARKS[1]).parent, target)
+        return
+    words = ["--backend", "fsdp", "--local_dir", str(folder), "--target_dir", str(target)]
+    command = [sys.executable, "-m", "verl.model_merger", "merge", *words]
+    # It works on the CPU, and would otherwise look for a GPU.
+    environment = {**os.environ, "CUDA_VISIBLE_DEVICES": ""}
+    done = subprocess.run(command, text=True, capture_output=True, env=environment)
+    if done.returncode:
+        *_, reason = done.stderr.strip().splitlines() or ["it says nothing"]
+        raise UserError(
+            f"verl cannot join the parts in {folder}: {reason[:300]}",
+            "Its processes may have been stopped while saving, or verl is not installed here. "
+            "Take another checkpoint, or a machine with verl.",
+        )
+    adapter = target / "lora_adapter"
+    if adapter.is_dir():
+        _keep_adapter(folder, target, adapter, base)
+
+
+def _keep_adapter(folder: Path, target: Path, adapter: Path, base: str | None) -> None:
+    """Of what verl wrote, only the LoRA weights, which it does not say the model of."""
+    described = json.loads((adapter / "adapter_config.json").read_text("utf-8"))
+    described["base_model_name_or_path"] = base
+    written = target.with_name(f"{target.name}.adapter")
+    shutil.move(adapter, written)
+    shutil.rmtree(target)
+    written.rename(target)
+    (target / "adapter_config.json").write_text(json.dumps(described, indent=2), "utf-8")
+    for file in (folder / "huggingface").iterdir():
+        if "token" in file.name or file.suffix in {".jinja", ".txt"}:
+            shutil.copy(file, target)

@@ -59,7 +59,10 @@ def python(framework: str) -> Path:
     """The interpreter of the framework's environment, which is made when it is not there."""
     folder, wanted = FOLDER / framework, requirements(framework)
     interpreter, done = folder / "bin" / "python", folder / "requirements.txt"
-    text = "".join(f"{each}\n" for each in wanted)
+    alone: Sequence[str] = getattr(
+        import_module(f"contracts.{framework}"), "WITHOUT_DEPENDENCIES", ()
+    )
+    text = "".join(f"{each}\n" for each in [*wanted, *alone])
     if done.is_file() and done.read_text("utf-8") == text:
         return interpreter
     print(f"Installing {', '.join(wanted)} (minutes) ...", flush=True)
@@ -71,5 +74,8 @@ def python(framework: str) -> Path:
         if packages:
             command = [str(interpreter), "-m", "pip", "install", "--quiet", *packages]
             subprocess.run(command, check=True, env=variables(framework))
+    if alone:
+        command = [str(interpreter), "-m", "pip", "install", "--quiet", "--no-deps", *alone]
+        subprocess.run(command, check=True, env=variables(framework))
     done.write_text(text, "utf-8")
     return interpreter

@@ -3,6 +3,7 @@
     classes     name of a class -> where it is from, the classes it `inherits` keys from, in the
                 order of Python's lookup, and its own keys
     algorithms  name of an algorithm -> the classes that its config has the keys of
+    interpolates  true where a value may be that of another key, ${other.key}
     a key       `type` as a Python annotation (Path, str, list[str] | None ...), `default` unless
                 the key is required, `choices` where only some values are accepted, and limits by
                 pydantic's words (gt, ge, lt, le, min_length)

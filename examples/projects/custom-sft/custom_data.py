@@ -1,4 +1,4 @@
-"""Rows of training_data.jsonl -> what a training step takes, and in which order.
+"""Rows of training_data.jsonl -> optimizer steps -> forward passes, padded or packed.
 
 dataprep/schemas/ describes the rows: sft.json, preference.json for dpo, prompts.json for grpo.
 """
@@ -6,130 +6,136 @@ dataprep/schemas/ describes the rows: sft.json, preference.json for dpo, prompts
 import random
 import zlib
 from array import array
+from collections import Counter
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-from custom_chat import Chat, ChatTokenizer, Example, RowError
-from custom_settings import Settings, refuse
-from dataprep.validate import rows
+import torch
+from torch.nn.utils.rnn import pad_sequence
+
+from chat_masks import ChatTokenizer, RowError
+from config_file import refuse
+from custom_settings import Settings, processes
+from dataprep.validate import Row, rows
 from prepare_for_custom import KINDS
 
-SHOWN = 20  # bad rows named in one message
 COMPLETIONS = {"sft": ("completion",), "dpo": ("chosen", "rejected")}
-Row = dict[str, Any]
+TOOLS = "with tools dropped"
+
+
+class Example(NamedTuple):
+    """One tokenised sequence."""
+
+    tokens: "array[int]"
+    trained: bytes
+    """1 where the model is to learn the token, else 0."""
+    advantage: float = 0.0
+    """grpo: how much better than its group's mean the response was."""
+    sampled: tuple[float, ...] | None = None
+    """grpo: log-probability of each trained token where it was sampled, if a server did that."""
+
+
 Item = tuple[Example, ...]
 """What counts as one: a sequence, or for dpo the chosen and the rejected one."""
 
 
-@dataclass(frozen=True)
-class Prompt:
+class Prompt(NamedTuple):
     """A task for grpo."""
 
     tokens: "array[int]"
-    messages: Chat
-    ground_truth: Any
-    metadata: dict[str, Any]
+    row: dict[str, Any]
+    """Its `prompt`, `ground_truth` and `metadata` are for the reward function."""
 
 
 @dataclass
 class Dataset:
-    """The rows to train on, a checksum of their lines, and counts of all that were read."""
+    """The rows to train on, a checksum of their lines, and what became of all that were read."""
 
-    items: list[Item] = field(default_factory=list)
-    prompts: list[Prompt] = field(default_factory=list)
-    """For grpo, in place of items."""
+    rows: list[Any] = field(default_factory=list)
+    """Items; for grpo Prompts."""
     checksum: int = 0
-    read: int = 0
-    overlong: int = 0
-    untrained: int = 0
-    incomplete: int = 0
-    with_tools: int = 0
+    counts: Counter[str] = field(default_factory=Counter)
 
-    def __len__(self) -> int:
-        return len(self.items) or len(self.prompts)
-
-    def add(self, row: Row, line: bytes, chat: ChatTokenizer, settings: Settings) -> None:
-        """Tokenise and count a row; keep it unless it is too long or has nothing to learn."""
-        self.read += 1
-        add = self.add_prompt if settings.online else self.add_item
-        if add(row, chat, settings):
-            self.checksum = zlib.crc32(line, self.checksum)
-
-    def add_prompt(self, row: Row, chat: ChatTokenizer, settings: Settings) -> bool:
-        if row["tools"]:
-            self.with_tools += 1
-            return False
-        tokens = array("i", chat.prompt(row["prompt"], None))
-        if len(tokens) + settings.max_new_tokens > settings.max_length:
-            self.overlong += 1
-            return False
-        self.prompts.append(Prompt(tokens, row["prompt"], row["ground_truth"], row["metadata"]))
-        return True
-
-    def add_item(self, row: Row, chat: ChatTokenizer, settings: Settings) -> bool:
-        completions, end = COMPLETIONS[settings.algorithm], settings.max_length
-        item = tuple(chat.example(row["prompt"], row[name], row["tools"]) for name in completions)
-        self.incomplete += any(each.incomplete for each in item)
-        if any(len(each.tokens) > end for each in item):
-            self.overlong += 1
-            if settings.overlong == "drop":
-                return False
-            item = tuple(Example(each.tokens[:end], each.trained[:end]) for each in item)
-        if not all(each.trained_tokens for each in item):
-            self.untrained += 1
-            return False
-        self.items.append(item)
-        return True
-
-    def counts(self, settings: Settings) -> str:
-        """What became of the rows, in words."""
-        limit, fate = f"{settings.max_length} tokens", settings.overlong
-        if settings.online:
-            limit, fate = f"{settings.max_length - settings.max_new_tokens} tokens", "drop"
-        lost = f"; the chat template leaves out reasoning or tool calls of {self.incomplete}"
-        return (
-            f"{self.read} read, {self.overlong} longer than {limit} "
-            f"{'dropped' if fate == 'drop' else 'cut'}, "
-            f"{self.untrained} with nothing to learn dropped, "
-            f"{f'{self.with_tools} with tools dropped, ' if self.with_tools else ''}"
-            f"{len(self)} to train on{lost if self.incomplete else ''}"
-        )
+    def __str__(self) -> str:
+        said = [f"{count} {what}" for what, count in self.counts.items()]
+        return ", ".join([*said, f"{len(self.rows)} to train on"])
 
 
 def load_dataset(path: Path, tokenizer: Any, settings: Settings) -> Dataset:
     """Read and tokenise the whole file, or its shards; UserError names the bad rows."""
     chat, data, problems = ChatTokenizer(tokenizer), Dataset(), []
     for row in rows(path, KINDS[settings.algorithm]):
-        found = row.problems
-        if not found:
-            try:
-                data.add(row.content, row.line, chat, settings)
-            except RowError as error:
-                found = [str(error)]
-        if found:
-            problems.append(f"{row.place}: {'; '.join(found)}")
-    if len(problems) > SHOWN:
-        problems[SHOWN:] = [f"{len(problems) - SHOWN} more bad rows in {path}"]
-    if data.with_tools and settings.rows_with_tools == "refuse":
-        problems.append(
-            f"{data.with_tools} rows of {path} have tools, which are not run here: the model would "
-            "be rewarded for answers without them; leave such rows out with rows_with_tools: drop"
-        )
-    if not problems and not len(data):
-        problems = [f"{path} has no row to train on: {data.counts(settings)}"]
+        try:
+            taken, said = take(row, chat, settings)
+        except RowError as error:
+            problems.append(f"{row.place}: {error}")
+            continue
+        data.counts.update(["read", *said])
+        if taken:
+            data.rows.append(taken)
+            data.checksum = zlib.crc32(row.line, data.checksum)
+    if data.counts[TOOLS] and settings.rows_with_tools == "refuse":
+        what = f"{data.counts[TOOLS]} rows of {path} have tools, which are not run here"
+        problems.append(f"{what}; leave such rows out with rows_with_tools: drop")
+    if not problems and not data.rows:
+        problems = [f"{path} has no row to train on: {data}"]
     if problems:
         raise refuse(problems)
     return data
 
 
+def take(row: Row, chat: ChatTokenizer, settings: Settings) -> tuple[Any, list[str]]:
+    """A row as an Item or Prompt, or None to leave it out; and what is to be counted of it."""
+    if row.problems:
+        raise RowError("; ".join(row.problems))
+    prompt, tools, end = row.content["prompt"], row.content["tools"], settings.longest
+    if settings.online:
+        if tools:
+            return None, [TOOLS]
+        tokens = array("i", chat.prompt(prompt, None))
+        if len(tokens) > end:
+            return None, [f"longer than {end} tokens dropped"]
+        return Prompt(tokens, row.content), []
+    sides = [row.content[name] for name in COMPLETIONS[settings.algorithm]]
+    masked, said = [chat.example(prompt, side, tools) for side in sides], []
+    if any(each.incomplete for each in masked):
+        said.append("with reasoning or tool calls that the chat template leaves out")
+    if any(len(each.tokens) > end for each in masked):
+        if settings.overlong == "drop":
+            return None, [*said, f"longer than {end} tokens dropped"]
+        said.append(f"longer than {end} tokens cut")
+    item = tuple(Example(each.tokens[:end], each.trained[:end]) for each in masked)
+    if not all(any(each.trained) for each in item):
+        return None, [*said, "with nothing to learn dropped"]
+    return item, said
+
+
+def summary(settings: Settings, data: Dataset, tokenizer: Any) -> str:
+    """What will be trained, in a few lines."""
+    batch, micro, world = settings.global_batch_size, settings.micro_batch_size, processes()
+    examples = data.rows if settings.online else [each for item in data.rows for each in item]
+    lengths = sorted(len(each.tokens) for each in examples)
+    tokens = f"{lengths[0]} to {lengths[-1]} tokens, median {lengths[len(lengths) // 2]}"
+    if not settings.online:
+        first, trained = examples[0], sum(sum(each.trained) for each in examples)
+        stop = tokenizer.decode([first.tokens[first.trained.rindex(1)]])
+        tokens += (
+            f"; {trained} of {sum(lengths)} are learned, the last of the first row is {stop!r}"
+        )
+    what = {"sft": "sequences", "dpo": "pairs", "grpo": "responses"}[settings.algorithm]
+    passes = f"{micro} {what} x {batch // (micro * world)} forward passes"
+    if settings.packing:
+        passes = f"at most {micro * settings.max_length} tokens a forward pass"
+    steps = f"{settings.total_steps(len(data.rows))} of {batch} {what} = {passes}"
+    return f"rows     {data}\nlengths  {tokens}\nsteps    {steps} x {world} processes"
+
+
 @lru_cache(maxsize=2)
 def epoch_order(rows: int, seed: int, epoch: int) -> list[int]:
     """The rows of one epoch in a shuffled order that depends on seed and epoch only."""
-    order = list(range(rows))
-    random.Random(f"{seed}:{epoch}").shuffle(order)
-    return order
+    return random.Random(f"{seed}:{epoch}").sample(range(rows), rows)
 
 
 def step_rows(rows: int, settings: Settings, step: int) -> list[int]:
@@ -137,3 +143,63 @@ def step_rows(rows: int, settings: Settings, step: int) -> list[int]:
     first = step * settings.rows_per_step
     places = (divmod(i, rows) for i in range(first, first + settings.rows_per_step))
     return [epoch_order(rows, settings.seed, epoch)[place] for epoch, place in places]
+
+
+def forward_passes(items: list[Item], settings: Settings, rank: int, size: int) -> list[list[Item]]:
+    """What one process of `size` computes of a step: as many passes as every other."""
+    micro = settings.micro_batch_size
+    if settings.packing:
+        return packed(items, micro * settings.max_length, size)[rank::size]
+    mine = items[rank::size]
+    return [mine[first : first + micro] for first in range(0, len(mine), micro)]
+
+
+def packed(items: list[Item], size: int, processes: int) -> list[list[Item]]:
+    """Passes of at most so many tokens, a multiple of the processes.
+
+    Longest first, each item goes into the emptiest pass: all have about as many tokens, so that no
+    process waits for another.
+    """
+    lengths = [sum(len(example.tokens) for example in item) for item in items]
+    size = max(size, *lengths)  # a dpo pair is two sequences
+    count = -(-sum(lengths) // (size * processes)) * processes
+    while True:
+        filled, passes = [0] * count, [list[Item]() for _ in range(count)]
+        for i in sorted(range(len(items)), key=lambda i: -lengths[i]):
+            emptiest = filled.index(min(filled))
+            passes[emptiest].append(items[i])
+            filled[emptiest] += lengths[i]
+        if max(filled) <= size:
+            return passes
+        count += processes
+
+
+Batch = dict[str, Any]
+"""What `collate` makes, by its names."""
+
+
+def collate(items: list[Item], settings: Settings, device: Any = "cpu") -> Batch:
+    """The sequences of some items as tensors.
+
+    tokens, trained     (sequences, longest), padded on the right, where no token sees the padding;
+                        or packed: (1, all tokens), one sequence after the other
+    positions, lengths  packed: (1, all tokens), from 0 in each sequence; a list of their lengths
+    counts              (sequences,) trained tokens of each
+    advantages          (sequences,), and sampled (trained tokens,) where a server sampled
+    """
+    examples = [example for item in items for example in item]
+    tokens = [torch.tensor(each.tokens, dtype=torch.long) for each in examples]
+    # The first token of a sequence follows nothing.
+    trained = [torch.tensor([0, *each.trained[1:]], dtype=torch.bool) for each in examples]
+    batch = {"counts": torch.stack([each.sum() for each in trained])}
+    batch["advantages"] = torch.tensor([each.advantage for each in examples])
+    if settings.packing:
+        batch["tokens"], batch["trained"] = torch.cat(tokens)[None], torch.cat(trained)[None]
+        batch["positions"] = torch.cat([torch.arange(len(each)) for each in tokens])[None]
+    else:
+        batch["tokens"] = pad_sequence(tokens, batch_first=True)
+        batch["trained"] = pad_sequence(trained, batch_first=True)
+    if all(each.sampled for each in examples):
+        batch["sampled"] = torch.tensor([p for each in examples for p in each.sampled or ()])
+    moved = {name: tensor.to(device) for name, tensor in batch.items()}
+    return moved | {"lengths": [len(each) for each in tokens]}

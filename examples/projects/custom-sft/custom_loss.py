@@ -1,28 +1,19 @@
-"""The losses, one Algorithm each; the loop makes the mean over an optimizer step of them."""
+"""The losses, one function each; the loop makes the mean over an optimizer step of them."""
 
 from collections.abc import Callable
-from typing import NamedTuple
 
 import torch
 from torch import Tensor
 from torch.nn.functional import logsigmoid
 
-from custom_batch import Batch
-from custom_data import Item
+from custom_data import Batch, Item
 from custom_settings import Settings
 
 Sums = dict[str, Tensor]
 """Sums (not means) over a micro batch, float32 scalars: `loss`, and what else is logged."""
-
-
-class Algorithm(NamedTuple):
-    """How an algorithm judges a micro batch."""
-
-    weight: Callable[[Item], int]
-    """What an item counts for in the mean over the optimizer step."""
-    loss: Callable[[Tensor, Tensor | None, Batch, Settings], Sums]
-    """From the log-probabilities of the trained tokens, (trained tokens,) in nats: those of the
-    model, with gradient, and those of the reference model if there is one."""
+Loss = Callable[[Tensor, Tensor | None, Batch, Settings], Sums]
+"""From the log-probabilities of the trained tokens, (trained tokens,) in nats: those of the model,
+with gradient, and those of the reference model if there is one."""
 
 
 def sft(logprobs: Tensor, *_: object) -> Sums:
@@ -33,13 +24,13 @@ def sft(logprobs: Tensor, *_: object) -> Sums:
 def dpo(logprobs: Tensor, reference: Tensor | None, batch: Batch, settings: Settings) -> Sums:
     """Direct preference optimisation, arXiv:2305.18290, equation 7."""
     assert reference is not None
-    gained = torch.stack([each.sum() for each in torch.split(logprobs - reference, counts(batch))])
-    chosen, rejected = settings.pull * gained.view(-1, 2).T
+    gained = torch.split(logprobs - reference, batch["counts"].tolist())
+    chosen, rejected = settings.pull * torch.stack([each.sum() for each in gained]).view(-1, 2).T
     return {
         "loss": -logsigmoid(chosen - rejected).sum(),
-        "rewards/chosen": chosen.detach().sum(),
-        "rewards/rejected": rejected.detach().sum(),
-        "rewards/margins": (chosen - rejected).detach().sum(),
+        "rewards/chosen": chosen.sum(),
+        "rewards/rejected": rejected.sum(),
+        "rewards/margins": (chosen - rejected).sum(),
         "rewards/accuracies": (chosen > rejected).float().sum(),
     }
 
@@ -57,22 +48,14 @@ def grpo(logprobs: Tensor, reference: Tensor | None, batch: Batch, settings: Set
     if reference is not None:
         gap = reference - logprobs
         divergence = gap.exp() - gap - 1  # of the paper's equation 4: no value is negative
-        loss, sums["kl"] = loss + settings.pull * divergence, divergence.detach().sum()
+        loss, sums["kl"] = loss + settings.pull * divergence, divergence.sum()
     return {"loss": loss.sum(), **sums}
 
 
-def counts(batch: Batch) -> list[int]:
-    """Trained tokens of each sequence."""
-    found: list[int] = batch["counts"].tolist()
-    return found
+LOSSES: dict[str, Loss] = {"sft": sft, "dpo": dpo, "grpo": grpo}
 
 
-def trained_tokens(item: Item) -> int:
-    return sum(example.trained_tokens for example in item)
-
-
-ALGORITHMS = {
-    "sft": Algorithm(trained_tokens, sft),
-    "dpo": Algorithm(lambda _: 1, dpo),
-    "grpo": Algorithm(trained_tokens, grpo),
-}
+def weight_of(items: list[Item], settings: Settings) -> int:
+    """What the losses of a step are summed over, to be divided by: pairs for dpo, else tokens."""
+    tokens = (sum(each.trained) for item in items for each in item)
+    return len(items) if settings.algorithm == "dpo" else sum(tokens)

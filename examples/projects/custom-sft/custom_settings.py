@@ -1,17 +1,23 @@
 """What custom_config.yaml may say. Free of torch, so that a mistake in it is reported at once."""
 
-import difflib
 import math
+import os
+from collections.abc import Iterator
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Literal
 
-import yaml
 from pydantic import BaseModel, Field, ValidationError
 
-from dataprep.errors import UserError
+from config_file import read_config, refuse, unknown
+from dataprep.write import files_of
 
 
-class RunSettings(BaseModel):
+class Keys(BaseModel, extra="forbid", allow_inf_nan=False):
+    """Some keys of the file; it has no others."""
+
+
+class RunSettings(Keys):
     """What is trained, where it is written and what is recorded."""
 
     algorithm: Literal["sft", "dpo", "grpo"] = "sft"
@@ -40,7 +46,7 @@ class RunSettings(BaseModel):
     """Of one GPU in `dtype`, for the log's MFU. Absent: as a table in custom_log.py has it."""
 
 
-class BatchSettings(BaseModel):
+class BatchSettings(Keys):
     """What a sequence is, how many make one optimizer step, and how they are computed."""
 
     max_length: int = Field(2048, gt=1)
@@ -65,7 +71,7 @@ class BatchSettings(BaseModel):
     """Of the computation and the final model; weights and gradient sums stay float32."""
 
 
-class OptimizerSettings(BaseModel):
+class OptimizerSettings(Keys):
     """How long and how fast."""
 
     learning_rate: float = Field(1e-5, gt=0)
@@ -88,7 +94,7 @@ class OptimizerSettings(BaseModel):
     """Pull towards the model before training. Absent: 0.1 for dpo, 0 (no reference) for grpo."""
 
 
-class SamplingSettings(BaseModel):
+class SamplingSettings(Keys):
     """How grpo makes responses and judges them."""
 
     num_generations: int = Field(8, gt=1)
@@ -113,14 +119,7 @@ class SamplingSettings(BaseModel):
     """Where the server reads new weights, a folder that both see. Absent: in output_dir."""
 
 
-class Settings(
-    RunSettings,
-    BatchSettings,
-    OptimizerSettings,
-    SamplingSettings,
-    extra="forbid",
-    allow_inf_nan=False,
-):
+class Settings(RunSettings, BatchSettings, OptimizerSettings, SamplingSettings):
     """All keys of the file, at the top level."""
 
     @property
@@ -131,6 +130,11 @@ class Settings(
     def pull(self) -> float:
         """beta, or what its absence means; above 0 a reference model is needed."""
         return {"dpo": 0.1}.get(self.algorithm, 0.0) if self.beta is None else self.beta
+
+    @property
+    def longest(self) -> int:
+        """Tokens of a sequence, or of a prompt that is to be answered, at most."""
+        return self.max_length - (self.max_new_tokens if self.online else 0)
 
     @property
     def rows_per_step(self) -> int:
@@ -144,58 +148,67 @@ class Settings(
     def batch_problem(self, processes: int) -> str | None:
         """Why the global batch cannot be spread evenly over so many processes, if it cannot."""
         batch, micro = self.global_batch_size, self.micro_batch_size
-        together, words = micro * processes, f"micro_batch_size {micro} x {processes} processes"
+        words, group = f"micro_batch_size {micro} x {processes} processes", 1
         if self.online:
-            together = math.lcm(together, self.num_generations)
-            words += f", in groups of {self.num_generations} responses"
+            group = self.num_generations
+            words += f", in groups of {group} responses"
+        together = math.lcm(micro * processes, group)
         if batch % together == 0:
             return None
-        legal = {batch // together * together, -(-batch // together) * together} - {0}
-        remedy = f"set global_batch_size to {' or '.join(map(str, sorted(legal)))}"
-        if batch % math.lcm(processes, self.num_generations if self.online else 1) == 0:
-            fitting = max(n for n in range(1, micro + 1) if batch // processes % n == 0)
-            remedy += f", or micro_batch_size to {fitting}"
+        nearest = {batch // together * together, -(-batch // together) * together} - {0}
+        remedy = f"set global_batch_size to {' or '.join(map(str, sorted(nearest)))}"
+        if batch % math.lcm(processes, group) == 0:
+            remedy += f", or micro_batch_size to {math.gcd(micro, batch // processes)}"
         return f"global_batch_size {batch} is not a multiple of {together} ({words}); {remedy}"
 
 
-def refuse(problems: list[str]) -> UserError:
-    """All that is wrong, each with what to do."""
-    return UserError(
-        "\n  ".join([f"{len(problems)} problem(s):", *problems]), "Nothing was trained."
-    )
+def problems_of(settings: Settings, data_path: Path) -> Iterator[str]:
+    """What can be known to be wrong before data and model are loaded, each with what to do."""
+    output, model, tracker = settings.output_dir, settings.model_name_or_path, settings.tracker
+    earlier = [p.name for p in (output / "final", *output.glob("checkpoint-*")) if p.exists()]
+    if problem := settings.batch_problem(processes()):
+        yield problem
+    if output.is_file():
+        yield f"output_dir {output} is a file; choose another output_dir"
+    if earlier and not settings.resume:
+        done = f"output_dir {output} holds {', '.join(sorted(earlier))} of an earlier run"
+        yield f"{done}; continue it with --resume, choose another output_dir, or move it away"
+    if not files_of(data_path):
+        yield f"there is no data file {data_path}; give the prepared rows with --data_path"
+    if model[0] in "./~" and not Path(model, "config.json").is_file():
+        yield f"model_name_or_path {model} is not a folder with a config.json; correct the path"
+    if tracker != "none" and not find_spec(tracker):
+        yield f"tracker {tracker} needs a package: pip install {tracker}, or set tracker: none"
+    torch = getattr(find_spec("torch"), "origin", None)
+    if settings.compile and " " in str(torch):
+        blank = f"compile cannot link torch in {torch}, because its path has a blank"
+        yield f"{blank}; install the environment elsewhere, or set compile: false"
+    if settings.algorithm == "dpo" and not settings.pull:
+        yield "beta is 0, and dpo learns only through it; set beta: 0.1"
+    if settings.longest <= 0:
+        full = f"max_new_tokens {settings.max_new_tokens} leave no room for a prompt in max_length"
+        yield f"{full} {settings.max_length}; lower the one, or raise the other"
 
 
 def read_settings(path: Path, overrides: list[str]) -> Settings:
     """The settings of a YAML file with `key=value` overrides; UserError lists all mistakes."""
+    config = read_config(path, overrides)
     try:
-        text = path.read_text(encoding="utf-8")
-        node, values = yaml.compose(text, yaml.SafeLoader), yaml.safe_load(text) or {}
-        pairs = [override.partition("=") for override in overrides]
-        changes = {key: yaml.safe_load(value) for key, _, value in pairs}
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"Cannot read {path}: {error}.", "Give the config with --config.") from None
-    except yaml.YAMLError as error:
-        reason = " ".join(str(error).split())
-        raise UserError(f"{path} or a --set value is not YAML: {reason}", "Correct it.") from None
-    if not isinstance(values, dict):
-        raise UserError(f"{path} holds a {type(values).__name__}.", "Write `key: value` lines.")
-    keys = [key for key, _ in node.value] if node else []
-    places = {key.value: f"{path}:{key.start_mark.line + 1}" for key in keys}
-    places |= dict.fromkeys(changes, "--set")
-    try:
-        return Settings.model_validate(values | changes)
+        return Settings.model_validate(config.values)
     except ValidationError as error:
-        raise refuse([describe(e, places, path) for e in error.errors()]) from None
+        found = [(str(each["loc"][0]), each) for each in error.errors()]
+        raise refuse([f"{config.places.get(k, path)}: {said_of(k, e)}" for k, e in found]) from None
 
 
-def describe(error: Any, places: dict[str, str], path: Path) -> str:
-    """One pydantic error as a line that says where, what and the remedy."""
-    key = str(error["loc"][0])
-    place = places.get(key, str(path))
+def said_of(key: str, error: Any) -> str:
+    """What pydantic says of a key, with the remedy."""
+    if error["type"] == "extra_forbidden":
+        return unknown(key, Settings.model_fields)
     if error["type"] == "missing":
-        return f"{place}: {key} is missing; add it"
-    if error["type"] != "extra_forbidden":
-        return f"{place}: {key} is {error['input']!r}; {error['msg']}"
-    near = difflib.get_close_matches(key, Settings.model_fields, 1)
-    remedy = f"did you mean {near[0]}?" if near else "remove it; custom_settings.py has all keys"
-    return f"{place}: unknown key {key}; {remedy}"
+        return f"{key} is missing; add it"
+    return f"{key} is {error['input']!r}; {error['msg']}"
+
+
+def processes() -> int:
+    """Processes of this run, as torchrun says."""
+    return int(os.environ.get("WORLD_SIZE", "1"))

@@ -3,8 +3,8 @@
     python export.py --checkpoint outputs/my-run/final --output exported
 
 A checkpoint is a whole model, LoRA weights, which are merged into the model that they were trained
-on, or a checkpoint-N of a run, also one that its processes wrote in parts (FSDP, DeepSpeed); then
---base names the model whose config and tokenizer are used, where the checkpoint has none.
+on, or a checkpoint-N of a run, also one that its processes wrote in parts (FSDP, DeepSpeed, verl);
+then --base names the model whose config and tokenizer are used, where the checkpoint has none.
 
 The result is loaded again and compared before it gets its name. It is a plain Hugging Face folder:
 `vllm serve exported` and `AutoModelForCausalLM.from_pretrained("exported")` read it. A reward model
@@ -17,7 +17,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from checkpoint_weights import Weights, weights_of
+from checkpoint_weights import Weights, merge_verl, verl_folder, weights_of
 from dataprep.errors import UserError, run
 from dataprep.write import explained
 from model_folders import (
@@ -47,8 +47,11 @@ def main() -> None:
     with explained(output):
         output.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=".export-", dir=output.parent) as folder:
-            partial = Path(folder) / "model"
-            export(arguments.checkpoint, partial, arguments.dtype, arguments.base)
+            partial, checkpoint = Path(folder) / "model", arguments.checkpoint
+            if (parts := verl_folder(checkpoint)) is not None:
+                checkpoint = Path(folder) / "merged"
+                merge_verl(parts, checkpoint, arguments.base)
+            export(checkpoint, partial, arguments.dtype, arguments.base)
             # Fails where another export was faster: a folder is not renamed over a full one.
             partial.rename(output)
     print(f"wrote {output}")

@@ -6,20 +6,15 @@ fields of the task beside them, which are the row's metadata. It answers with al
 `reward`. Servers that verify the state of a session cannot be asked this way: the session is over.
 """
 
-import http.client
 import json
-import random
 import time
-import urllib.error
 import urllib.parse
-import urllib.request
 from collections.abc import Iterator
 from typing import Any
 
 from dataprep.errors import UserError
+from http_json import NoAnswer, Refused, ask
 
-LONGEST_PAUSE = 30.0
-"""Seconds between two attempts."""
 EXPECTED_KEYS = ("expected_answer", "ground_truth", "verifier_metadata")
 """Where NeMo Gym's tasks have their ground truth."""
 
@@ -48,32 +43,24 @@ def nemo_gym(
         UserError: when there is no reward in the end.
     """
     address = verify_address(url)
-    body = json.dumps(verify_request(prompt, response, ground_truth, metadata)).encode()
-    problem = ""
-    for attempt in range(retries + 1):
-        if attempt:
-            # Not the shared generator: a reward must not change what a trainer draws.
-            time.sleep(_random.uniform(0.5, 1) * min(LONGEST_PAUSE, pause * 2 ** (attempt - 1)))
-        try:
-            return _reward(address, _post(address, body, timeout))
-        except urllib.error.HTTPError as error:
-            problem = f"{error.code} {error.reason}: {_beginning(error)}"
-            if error.code < 500:
-                raise UserError(
-                    f"{address} refuses the request: {problem}",
-                    "See that it is the server of this task, and that the rows carry its fields: "
-                    "they come from the rollouts' own keys.",
-                    exit_code=1,
-                ) from None
-        except TimeoutError:
-            problem = f"no answer in {timeout:g} seconds"
-        except (OSError, http.client.HTTPException) as error:
-            problem = str(getattr(error, "reason", error)) or type(error).__name__
-    raise UserError(
-        f"{address} gave no reward in {retries + 1} attempts; the last: {problem}",
-        "See that the server runs (`ng_run`) and can be reached from here, and look at its log.",
-        exit_code=1,
-    )
+    body = verify_request(prompt, response, ground_truth, metadata)
+    try:
+        answer = ask(address, body, timeout=timeout, retries=retries, pause=pause)
+    except Refused as problem:
+        raise UserError(
+            f"{address} refuses the request: {problem}",
+            "See that it is the server of this task, and that the rows carry its fields: "
+            "they come from the rollouts' own keys.",
+            exit_code=1,
+        ) from None
+    except NoAnswer as problem:
+        raise UserError(
+            f"{address} gave no reward: {problem}",
+            "See that the server runs (`ng_run`) and can be reached from here, and look at its "
+            "log.",
+            exit_code=1,
+        ) from None
+    return _reward(address, answer)
 
 
 def verify_address(url: str) -> str:
@@ -151,31 +138,12 @@ def _part(part: dict[str, Any]) -> dict[str, Any]:
     return {"type": "input_text", "text": part.get("text", "")}
 
 
-def _post(address: str, body: bytes, timeout: float) -> bytes:
-    request = urllib.request.Request(address, body, {"Content-Type": "application/json"})
-    with urllib.request.urlopen(request, timeout=timeout) as answer:
-        content: bytes = answer.read()
-        return content
-
-
-def _reward(address: str, content: bytes) -> float:
+def _reward(address: str, answer: Any) -> float:
     try:
-        reward = json.loads(content)["reward"]
-        return float(reward)
+        return float(answer["reward"])
     except (ValueError, TypeError, LookupError):
         raise UserError(
-            f"{address} answered without a reward: {content[:300].decode('utf-8', 'replace')}",
+            f"{address} answered without a reward: {json.dumps(answer)[:300]}",
             "See that it is the /verify of a NeMo Gym resources server.",
             exit_code=1,
         ) from None
-
-
-def _beginning(error: urllib.error.HTTPError) -> str:
-    """Of what the server said about its error."""
-    try:
-        return error.read(300).decode("utf-8", "replace")
-    except (OSError, http.client.HTTPException):
-        return "no more was said"
-
-
-_random = random.SystemRandom()

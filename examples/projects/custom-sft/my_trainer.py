@@ -13,7 +13,8 @@ import signal
 import subprocess
 from pathlib import Path
 
-from custom_settings import Settings, refuse
+from config_file import refuse
+from custom_settings import Settings
 from dataprep.errors import UserError
 from dataprep.validate import check_rows
 from dataprep.write import files_of

@@ -62,6 +62,12 @@ def reward_of(
     return number
 
 
+def judge(row: dict[str, Any], generated: str, score: Score | None = None) -> float:
+    """The reward of what a model wrote to the prompt of a row, as `reward_of` gives it."""
+    facts = (row["ground_truth"], row["metadata"])
+    return reward_of(row["prompt"], answer_of(generated), *facts, score)
+
+
 def answer_of(generated: str) -> str:
     """What a model wrote, without its reasoning between think tags, as recorded rollouts have it.
 

@@ -14,6 +14,8 @@ from typing import Any, Protocol
 
 from custom_settings import Settings
 from dataprep.errors import UserError
+from dataprep.validate import check_rows
+from prepare_for_custom import KINDS
 
 
 class Trainer(Protocol):
@@ -41,6 +43,14 @@ class Trainer(Protocol):
             UserError: for what the user can mend.
         """
         ...
+
+
+def check(trainer: Trainer, data: Path, config: Settings) -> str:
+    """Let a trainer check what it was given, or check the rows; what is left to be said."""
+    if hasattr(trainer, "check"):
+        trainer.check(data, config)
+        return ""
+    return f"{check_rows(data, KINDS[config.algorithm]):,} rows are as they should be."
 
 
 def load_trainer(name: str) -> Trainer:

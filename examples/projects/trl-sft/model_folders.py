@@ -147,7 +147,8 @@ class _loading:  # noqa: N801 (reads like a function)
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         if isinstance(error, OSError | ValueError | RuntimeError | KeyError):
+            reason, *_ = str(error).strip().splitlines() or [type(error).__name__]
             raise UserError(
-                f"Cannot load {self.name}: {error}",
+                f"Cannot load {self.name}: {reason}",
                 "Give a trained model: a folder, or a Hugging Face id that you may read.",
             ) from None

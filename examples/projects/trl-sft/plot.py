@@ -8,7 +8,6 @@ around each.
 """
 
 import argparse
-import json
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -22,8 +21,7 @@ from dataprep.report.sections import findings_list
 from dataprep.report.tables import card, facts, grid, section
 from dataprep.survey import Finding
 from dataprep.write import Output
-
-Entry = dict[str, Any]
+from run_log import Entry, read
 
 
 class Wanted(NamedTuple):
@@ -93,32 +91,6 @@ def main() -> None:
     with Output(output) as file:
         file.write(html.encode())
     print(f"wrote {output}")
-
-
-def read(path: Path) -> list[Entry]:
-    """What was logged, by step; of a step that was logged again the last.
-
-    Raises:
-        UserError: when it is no log.
-    """
-    steps: dict[float, Entry] = {}
-    try:
-        with path.open(encoding="utf-8") as lines:
-            for number, line in enumerate(lines, start=1):
-                try:
-                    entry = json.loads(line)
-                    step = float(entry["step"])
-                except (ValueError, TypeError, LookupError):
-                    if line.endswith("\n"):
-                        raise UserError(
-                            f"{path}:{number} is no JSON object with a step.",
-                            "Give the log.jsonl of a run.",
-                        ) from None
-                    continue  # The run is writing it right now.
-                steps.setdefault(step, {}).update(entry)
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"Cannot read {path}: {error}.", "Give the log.jsonl of a run.") from None
-    return [steps[step] for step in sorted(steps)]
 
 
 def curves_of(wanted: Wanted, entries: Sequence[Entry]) -> list[Curve]:

@@ -1,17 +1,13 @@
 """The settings of a run: TRL's own keys, a few of this script, and nothing that neither knows."""
 
 import dataclasses
-import difflib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple, NoReturn
 
-import yaml
-
+from config_file import read_config, refuse, unknown
 from dataprep.errors import UserError
-
-Config = dict[str, Any]
 
 
 @dataclass
@@ -109,15 +105,19 @@ def parse(arguments: list[str]) -> tuple[Any, Any, Any]:
         The `Run`, TRL's config, and TRL's `ModelConfig`.
     """
     arguments = [part for word in arguments for part in _split_option(word)]
-    path, name = _peek(arguments)
-    classes = classes_of(name)
+    path = _given(arguments, "--config")
+    if path is None:
+        raise UserError("There is no --config.", "Give --config trl_config.yaml.")
+    config = read_config(Path(path))
+    name = _given(arguments, "--algorithm") or config.values.get("algorithm")
+    classes = classes_of(str(name))
     from trl import TrlParser
 
-    _refuse_unknown(path, arguments, classes)
+    _refuse_unknown(config.places, arguments, classes)
     if "--check_only" in arguments and not _cuda():
         arguments = [*arguments, "--use_cpu", "True"]
     parser = TrlParser(classes)
-    parser.error = _refuse
+    parser.error = _not_accepted
     try:
         run, training, model = parser.parse_args_and_config(arguments)
     except (ValueError, TypeError, ImportError) as error:
@@ -130,60 +130,25 @@ def _split_option(word: str) -> list[str]:
     return word.split("=", 1) if word.startswith("--") and "=" in word else [word]
 
 
-def _peek(arguments: Sequence[str]) -> tuple[Path, str]:
-    """The config file and the algorithm, read before TRL's parser reads them."""
-    name = _given(arguments, "--config")
-    if name is None:
-        raise UserError("There is no --config.", "Give --config trl_config.yaml.")
-    path = Path(name)
-    try:
-        config = yaml.safe_load(path.read_text("utf-8"))
-    except (OSError, ValueError, yaml.YAMLError) as error:
-        raise UserError(f"Cannot read {path}: {error}.", "Give a YAML file.") from None
-    if not isinstance(config, dict):
-        raise UserError(f"{path} holds no `key: value` lines.", "Give a YAML file.")
-    return path, str(_given(arguments, "--algorithm") or config.get("algorithm"))
-
-
 def _given(arguments: Sequence[str], flag: str) -> str | None:
     """The word after a flag."""
     return arguments[arguments.index(flag) + 1] if flag in arguments[:-1] else None
 
 
-def _refuse_unknown(path: Path, arguments: Sequence[str], classes: Iterable[Any]) -> None:
+def _refuse_unknown(
+    places: Mapping[str, str], arguments: Sequence[str], classes: Iterable[Any]
+) -> None:
     """Run directly, TRL ignores keys that it does not know; a typo would train with defaults."""
-    known = {each.name for class_ in classes for each in dataclasses.fields(class_)}
-    flags = [word[2:] for word in arguments if word.startswith("--")]
-    problems = [
-        f"{path}:{line}: no such key: {key}{_hint(key, known)}"
-        for key, line in _keys(path)
-        if key not in known | {"env"}
-    ]
-    problems += [
-        f"no such option: --{flag}{_hint(flag, known)}"
-        for flag in flags
-        if flag.replace("-", "_") not in known | {"config"} and not _negation(flag, known)
-    ]
-    if problems:
-        raise UserError("\n  ".join(["TRL does not know:", *problems]), "Nothing was trained.")
+    keys = {each.name for class_ in classes for each in dataclasses.fields(class_)}
+    flags = [word[2:].replace("-", "_") for word in arguments if word.startswith("--")]
+    options = {flag for flag in flags if flag != "config" and flag.removeprefix("no_") not in keys}
+    wrong = {key: place for key, place in places.items() if key not in keys | {"env"}}
+    wrong |= dict.fromkeys(sorted(options - keys), "the command line")
+    if wrong:
+        raise refuse([f"{place}: {unknown(key, keys)}" for key, place in wrong.items()])
 
 
-def _negation(flag: str, known: set[str]) -> bool:
-    return flag.startswith("no_") and flag[3:] in known
-
-
-def _hint(key: str, known: set[str]) -> str:
-    near = difflib.get_close_matches(key, sorted(known), n=1)
-    return f" (did you mean {near[0]}?)" if near else ""
-
-
-def _keys(path: Path) -> list[tuple[str, int]]:
-    """Keys as they are written, each with its line."""
-    root: Any = yaml.compose(path.read_text("utf-8"))
-    return [(str(node.value), node.start_mark.line + 1) for node, _ in root.value]
-
-
-def _refuse(message: str) -> NoReturn:
+def _not_accepted(message: str) -> NoReturn:
     raise UserError(f"TRL does not accept a value: {message}", "Change it.")
 
 

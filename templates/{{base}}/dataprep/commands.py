@@ -103,13 +103,17 @@ def prepare_command(
     config: str,
     kinds: Mapping[str, Kind],
     implied: Callable[[Mapping[str, Any]], Mapping[str, Any]] = lambda _: {},
+    key: str = "algorithm",
+    named: Callable[[Any], Any] = lambda value: value,
 ) -> None:
     """Run one framework's preparation.
 
     Args:
         framework: a module of `dataprep.formats`, which says what rows look like.
         config: the trainer's config, which names the algorithm.
-        kinds: dataset kind of each algorithm.
+        kinds: dataset kind of each algorithm, or whatever the config names.
+        key: of the config, that names it.
+        named: the name in the value of that key.
         implied: the options that follow from that config, where they are not given.
     """
     clean_up_when_terminated()
@@ -119,11 +123,17 @@ def prepare_command(
     arguments = parser.parse_args()
     kind: Kind = arguments.kind
     if kind is None:
-        settings = _settings(arguments.config, kinds)
-        kind = kinds[settings["algorithm"]]
-        for name, value in implied(settings).items():
-            if getattr(arguments, name) is None:
-                setattr(arguments, name, value)
+        settings = _settings(arguments.config)
+        name = named(settings.get(key))
+        if not isinstance(name, str) or name not in kinds:
+            raise UserError(
+                f"`{key}` in {arguments.config} is {settings.get(key)!r}.",
+                f"Give --config a file where it names one of {', '.join(kinds)}, or give --kind.",
+            )
+        kind = kinds[name]
+        for option, value in implied(settings).items():
+            if getattr(arguments, option) is None:
+                setattr(arguments, option, value)
     if kind in rows.REFUSED:
         raise UserError(f"There are no {kind} rows for {framework}.", rows.REFUSED[kind])
     if arguments.output.suffix == ".parquet" and not rows.COLUMNS[kind]:
@@ -232,13 +242,11 @@ def _recipe(arguments: argparse.Namespace, kind: Kind) -> Recipe:
     )
 
 
-def _settings(config: Path, kinds: Mapping[str, Kind]) -> Mapping[str, Any]:
-    remedy = f"Give --config a file with `algorithm:` one of {', '.join(kinds)}, or give --kind."
+def _settings(config: Path) -> Mapping[str, Any]:
     try:
         settings: Any = yaml.safe_load(config.read_text("utf-8"))
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise UserError(f"Cannot read {config}: {error}.", remedy) from None
-    algorithm = settings.get("algorithm") if isinstance(settings, dict) else None
-    if not isinstance(algorithm, str) or algorithm not in kinds:
-        raise UserError(f"The algorithm in {config} is {algorithm!r}.", remedy)
-    return dict(settings)
+        raise UserError(
+            f"Cannot read {config}: {error}.", "Give the trainer's --config, or give --kind."
+        ) from None
+    return dict(settings) if isinstance(settings, dict) else {}

@@ -41,11 +41,12 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--text", type=Path, required=True, help="what the tokenizer learns from")
     parser.add_argument("--output", type=Path, required=True, help="folder to write")
+    parser.add_argument("--head_dim", type=int, default=16, help="attention on GPUs wants 64")
     arguments = parser.parse_args()
-    build(arguments.text, arguments.output)
+    build(arguments.text, arguments.output, head_dim=arguments.head_dim)
 
 
-def build(text: Path, output: Path, vocabulary: int = 1024) -> None:
+def build(text: Path, output: Path, vocabulary: int = 1024, head_dim: int = 16) -> None:
     """Write model and tokenizer; the same text gives the same files."""
     import torch
     from transformers import Qwen3Config, Qwen3ForCausalLM
@@ -60,7 +61,7 @@ def build(text: Path, output: Path, vocabulary: int = 1024) -> None:
             num_hidden_layers=2,
             num_attention_heads=4,
             num_key_value_heads=2,
-            head_dim=16,
+            head_dim=head_dim,
             max_position_embeddings=4096,
             tie_word_embeddings=True,
             bos_token_id=None,

@@ -4,7 +4,6 @@ python tests/verify_smoke.py --before smoke/model --after smoke/run/final --log 
 """
 
 import argparse
-import json
 import sys
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from model_folders import is_reward_model, load_model, load_tokenizer
+from run_log import read
 
 
 def main() -> None:
@@ -20,7 +20,7 @@ def main() -> None:
     parser.add_argument("--after", required=True, help="model after training, or adapters of it")
     parser.add_argument("--log", type=Path, required=True, help="one JSON object a logged step")
     arguments = parser.parse_args()
-    entries = [json.loads(line) for line in arguments.log.read_text("utf-8").splitlines()]
+    entries = read(arguments.log)
     # What an online algorithm optimises is the reward; its loss says nothing.
     key = "reward" if any("reward" in entry for entry in entries) else "loss"
     first, last = ends([entry[key] for entry in entries if key in entry])

@@ -5,8 +5,9 @@ from pathlib import Path
 from scaffolder.frameworks import Fact, Framework
 from scaffolder.memory import TrainingCost
 from scaffolder.plan import Plan
-from scaffolder.planning import Trainer, data_parallel_plan
+from scaffolder.planning import data_parallel_plan
 from scaffolder.spec import ProjectSpec
+from scaffolder.trainer import Trainer
 
 HERE = Path(__file__).parent
 SOURCE, READ = "https://acme.example/docs", "2026-11-25"

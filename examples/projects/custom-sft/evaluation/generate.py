@@ -5,8 +5,9 @@ from typing import Any, NamedTuple
 
 from tqdm import tqdm
 
+from generation import end_tokens, write
 from model_folders import load_model, load_tokenizer
-from rewards_checked import Score, answer_of, reward_of
+from rewards_checked import Score, judge
 
 from .prompts import Row, encode
 
@@ -28,30 +29,29 @@ def responses(name: str, prompts: Sequence[Row], sampling: Sampling, score: Scor
     """Of each prompt its samples, in the order of the prompts."""
     import torch
 
-    tokenizer = load_tokenizer(name, padding_side="left")
+    tokenizer = load_tokenizer(name)
     encoded = [encode(tokenizer, row["prompt"], row["tools"], ask=True) for row in prompts]
     model = load_model(name)
     model = model.to("cuda" if torch.cuda.is_available() else "cpu").eval()
-    ends = _ends(model, tokenizer)
+    ends = end_tokens(model, tokenizer)
     torch.manual_seed(sampling.seed)
     found: dict[tuple[int, int], Row] = {}
     for batch in _batches(encoded, sampling, f"evaluating {name}"):
-        written = _generate(model, tokenizer, [encoded[at] for at, _ in batch], sampling)
+        asked = [encoded[at] for at, _ in batch]
+        written = write(model, tokenizer, asked, **_options(sampling))
         for (at, sample), tokens in zip(batch, written, strict=True):
-            ended = next((n for n, token in enumerate(tokens, 1) if token in ends), None)
-            text = tokenizer.decode(tokens[:ended], skip_special_tokens=True)
+            text = tokenizer.decode(tokens, skip_special_tokens=True)
             row = prompts[at]
-            truth, facts = row["ground_truth"], row["metadata"]
             found[at, sample] = {
                 "model": name,
                 "task": row["task"],
                 "prompt": row["prompt"],
                 "sample": sample,
                 "response": text,
-                "ground_truth": truth,
-                "reward": reward_of(row["prompt"], answer_of(text), truth, facts, score),
-                "tokens": len(tokens) if ended is None else ended,
-                "cut": ended is None and len(tokens) >= sampling.max_new_tokens,
+                "ground_truth": row["ground_truth"],
+                "reward": judge(row, text, score),
+                "tokens": len(tokens),
+                "cut": tokens[-1] not in ends and len(tokens) >= sampling.max_new_tokens,
             }
     del model
     if torch.cuda.is_available():
@@ -70,31 +70,10 @@ def _batches(
         yield jobs[start : start + sampling.batch_size]
 
 
-def _generate(
-    model: Any, tokenizer: Any, batch: list[list[int]], sampling: Sampling
-) -> list[list[int]]:
-    """The tokens that a model writes after each prompt; what stands after its end is padding."""
-    import torch
-
-    inputs = tokenizer.pad({"input_ids": batch}, return_tensors="pt").to(model.device)
-    options: dict[str, Any] = {"do_sample": False, "temperature": None, "top_p": None}
-    options["top_k"] = None
+def _options(sampling: Sampling) -> dict[str, Any]:
+    """What transformers' `generate` is told."""
     if sampling.temperature > 0:
-        options = {"do_sample": True, "temperature": sampling.temperature}
-    with torch.inference_mode():
-        written = model.generate(
-            input_ids=inputs["input_ids"],
-            attention_mask=inputs["attention_mask"],
-            max_new_tokens=sampling.max_new_tokens,
-            pad_token_id=tokenizer.pad_token_id,
-            **options,
-        )
-    tokens: list[list[int]] = written[:, inputs["input_ids"].shape[1] :].tolist()
-    return tokens
-
-
-def _ends(model: Any, tokenizer: Any) -> set[int]:
-    """Tokens that end a response."""
-    ends = model.generation_config.eos_token_id
-    ends = ends if isinstance(ends, list) else [ends]
-    return {token for token in [*ends, tokenizer.eos_token_id] if token is not None}
+        chosen: dict[str, Any] = {"do_sample": True, "temperature": sampling.temperature}
+    else:
+        chosen = {"do_sample": False, "temperature": None, "top_p": None, "top_k": None}
+    return {"max_new_tokens": sampling.max_new_tokens, **chosen}

@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 PROJECT = Path(__file__).resolve().parents[1]
 SAMPLE = PROJECT / "tests" / "sample_rollouts.jsonl"
@@ -13,7 +14,7 @@ def run(script: str, *arguments: str) -> None:
     subprocess.run([sys.executable, script, *arguments], cwd=PROJECT, check=True)
 
 
-def rows(path: Path) -> list[dict[str, object]]:
+def rows(path: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in path.read_text("utf-8").splitlines()]
 
 
@@ -35,6 +36,11 @@ def test_no_task_is_on_both_sides(tmp_path: Path) -> None:
     run(script, "--input", str(SAMPLE), "--output", str(output), "--eval_share", "0.3")
     train, held_out = rows(output), rows(tmp_path / "training_data.eval.jsonl")
     assert train and held_out
-    questions = [{str(row["prompt"]) for row in side} for side in (train, held_out)]
+    questions = [{question(row) for row in side} for side in (train, held_out)]
     assert not questions[0] & questions[1]
-    assert all(row["prompt"] and "tools" in row for row in train)
+
+
+def question(row: dict[str, Any]) -> str:
+    """What the user asked; some frameworks have whole conversations."""
+    messages = row.get("prompt") or row["messages"]
+    return next(str(each["content"]) for each in messages if each["role"] == "user")

@@ -1,12 +1,15 @@
-"""A chat as tokens, with a mask of what the model itself wrote."""
+"""A conversation as tokens, with a mask of those that the assistant wrote.
+
+The loss of fine-tuning falls on them alone. A chat template with {% generation %} markers says
+which they are; for any other they are found by rendering the conversation turn by turn.
+"""
 
 import re
 from array import array
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import partial
 from os.path import commonprefix
-from typing import Any
+from typing import Any, NamedTuple
 
 import jinja2
 
@@ -19,27 +22,18 @@ class RowError(Exception):
     """Why one row cannot be used."""
 
 
-@dataclass(frozen=True)
-class Example:
-    """One tokenised sequence."""
+class MaskedChat(NamedTuple):
+    """A tokenised conversation."""
 
     tokens: "array[int]"
     trained: bytes
-    """1 where the model is to learn the token, else 0."""
-    incomplete: bool = False
+    """1 where the model is to learn the token, else 0; as long as `tokens`."""
+    incomplete: bool
     """Whether the chat template leaves out reasoning or tool calls of the completion."""
-    advantage: float = 0.0
-    """grpo: how much better than its group's mean the response was."""
-    sampled: tuple[float, ...] | None = None
-    """grpo: log-probability of each trained token where it was sampled, if a server did that."""
-
-    @property
-    def trained_tokens(self) -> int:
-        return sum(self.trained)
 
 
 class ChatTokenizer:
-    """A Hugging Face tokenizer and what has to be known of its chat template."""
+    """A fast Hugging Face tokenizer that has a chat template, and what has to be known of it."""
 
     def __init__(self, tokenizer: Any) -> None:
         self.render, self.decode = tokenizer.apply_chat_template, tokenizer.decode
@@ -48,7 +42,15 @@ class ChatTokenizer:
         self.special = {number for number, token in added if token.special}
 
     def prompt(self, prompt: Chat, tools: Any) -> list[int]:
-        """The tokens up to where the model begins to write."""
+        """The tokens up to where the model begins to write.
+
+        Args:
+            prompt: chat messages.
+            tools: tool schemas in chat format, or None.
+
+        Raises:
+            RowError: when the chat template refuses the messages.
+        """
         try:
             encoded = self.render(prompt, tools=tools, add_generation_prompt=True, return_dict=True)
         except (jinja2.TemplateError, TypeError, ValueError) as error:
@@ -56,8 +58,18 @@ class ChatTokenizer:
         tokens: list[int] = encoded["input_ids"]
         return tokens
 
-    def example(self, prompt: Chat, completion: Chat, tools: Any) -> Example:
-        """The tokens of a row and which of them are trained; RowError if that cannot be told."""
+    def example(self, prompt: Chat, completion: Chat, tools: Any) -> MaskedChat:
+        """The tokens of a conversation and which of them are trained.
+
+        Args:
+            prompt: chat messages of which nothing is learnt, also of the assistant.
+            completion: the messages that follow. What the assistant wrote of them is learnt, with
+                the end-of-turn token; tool results and user turns between are not.
+            tools: tool schemas in chat format, or None.
+
+        Raises:
+            RowError: when it cannot be told which tokens the assistant wrote.
+        """
         if any(isinstance(message["content"], list) for message in [*prompt, *completion]):
             raise RowError("it has images, which are not trained here; leave it out")
         text = partial(self.render, tools=tools, tokenize=False)
@@ -82,7 +94,7 @@ class ChatTokenizer:
         trained = bytes(int(m and i) for m, i in zip(marks, inside, strict=True))
         shown = "".join(whole[a:b] for a, b in spans)
         incomplete = any(part not in shown for message in completion for part in beside(message))
-        return Example(array("i", tokens), self.end_turns(tokens, trained), incomplete)
+        return MaskedChat(array("i", tokens), self.end_turns(tokens, trained), incomplete)
 
     def end_turns(self, tokens: list[int], trained: bytes) -> bytes:
         """The mask with each turn ending in its end-of-turn token: there the model has to stop."""

@@ -1,0 +1,93 @@
+"""What of a survey a person should know before training."""
+
+from typing import Literal
+
+import msgspec
+
+from .summary import Summary
+
+Weight = Literal["good", "note", "warning"]
+WORTH_A_NOTE = 0.01
+"""Share of rollouts from which on a note says something about all of them."""
+
+
+class Finding(msgspec.Struct):
+    """One sentence, and whether it is a reason to look closer."""
+
+    weight: Weight
+    text: str
+
+
+def findings(summary: Summary) -> list[Finding]:
+    """Warnings first."""
+    if not summary.rollouts:
+        return [Finding("warning", "There is no rollout that can be used.")]
+    found = [*_of_lines(summary), *_of_tasks(summary), *_of_rollouts(summary)]
+    order: list[Weight] = ["warning", "note", "good"]
+    return sorted(found, key=lambda finding: order.index(finding.weight))
+
+
+def percent(part: int, whole: int) -> str:
+    """A share in words: 0% and 100% are said only where they are exact."""
+    if not whole:
+        return "none"
+    share = 100 * part / whole
+    if part and share < 0.1:
+        return "<0.1%"
+    if part < whole and share > 99.9:
+        return ">99.9%"
+    return f"{share:.1f}%".replace(".0%", "%") if share < 10 or share > 99 else f"{share:.0f}%"
+
+
+def _of_lines(summary: Summary) -> list[Finding]:
+    bad = sum(summary.rejected.values())
+    share = f"{bad:,} of {summary.read:,} lines ({percent(bad, summary.read)})"
+    return [Finding("warning", f"{share} could not be used.")] if bad else []
+
+
+def _of_tasks(summary: Summary) -> list[Finding]:
+    tasks = summary.tasks
+    about = "" if tasks.share == 1 else "about "
+    all_tasks = f"{about}{tasks.count:,} tasks"
+    never, always = percent(tasks.never, tasks.count), percent(tasks.always, tasks.count)
+    found = [
+        Finding(
+            "good" if tasks.differing else "warning",
+            f"{tasks.differing:,} of {all_tasks} have two or more different rewards: these can "
+            "give preference pairs, and online algorithms learn from such tasks.",
+        ),
+        Finding(
+            "note",
+            f"Of the tasks, {never} were never solved and {always} always (solved: a reward of "
+            f"{summary.solved_from:g} or more).",
+        ),
+    ]
+    if tasks.mixed:
+        text = f"{tasks.mixed:,} of {all_tasks} have two or more different prompts: are the tasks "
+        found.append(Finding("warning", text + "of several files numbered alike?"))
+    if tasks.shared_prompts:
+        text = f"{tasks.shared_prompts:,} prompts stand in two or more tasks, so that the same "
+        found.append(Finding("warning", text + "prompt may be trained on and held out."))
+    if tasks.single:
+        text = f"{tasks.single:,} of {all_tasks} were attempted only once."
+        found.append(Finding("note", text))
+    return found
+
+
+def _of_rollouts(summary: Summary) -> list[Finding]:
+    rollouts, marks = summary.rollouts, summary.marks
+    told: list[tuple[int, Weight, str]] = [
+        (marks.failed, "warning", "Failed in the environment or the model's server"),
+        (marks.unknown_calls, "warning", "Calls of a tool whose schema is not in the record"),
+        (marks.masked, "note", "Masked, the environment says not to train on it"),
+        (marks.truncated, "note", "Truncated at the token limit"),
+        (marks.images, "note", "With images or other content that is not text"),
+        (summary.copies.rollouts, "note", "Copies of another, with the same messages and tools"),
+        (marks.turn_tokens, "good", "With token ids and log-probabilities"),
+        (marks.turn_rewards, "good", "With a reward for each turn"),
+    ]
+    return [
+        Finding(weight, f"{text}: {count:,} of {rollouts:,} rollouts ({percent(count, rollouts)}).")
+        for count, weight, text in told
+        if count and (weight != "note" or count >= WORTH_A_NOTE * rollouts)
+    ]

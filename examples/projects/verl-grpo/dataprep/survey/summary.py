@@ -1,0 +1,181 @@
+"""What a survey found, as plain values that can be encoded as JSON."""
+
+import msgspec
+
+
+class Bar(msgspec.Struct):
+    """How many numbers lie from `low` to below `high`; the last bar holds its `high` as well.
+
+    Where both are the same, the bar is of that one number.
+    """
+
+    low: float
+    high: float
+    count: int
+
+
+class Figures(msgspec.Struct):
+    """How numbers spread; see `Spread` for what is exact."""
+
+    count: int
+    mean: float
+    low: float
+    high: float
+    p05: float
+    p25: float
+    median: float
+    p75: float
+    p95: float
+    bars: list[Bar]
+
+
+class Marks(msgspec.Struct):
+    """How many rollouts have something about them."""
+
+    truncated: int = 0
+    masked: int = 0
+    failed: int = 0
+    reasoning: int = 0
+    """The model's reasoning is recorded."""
+    images: int = 0
+    """Content that is not text."""
+    tools: int = 0
+    """Tool schemas were given."""
+    calls: int = 0
+    """The model called a tool."""
+    unknown_calls: int = 0
+    """It called a tool that has no schema in the record."""
+    ground_truth: int = 0
+    turn_rewards: int = 0
+    turn_tokens: int = 0
+    """Token ids and log-probabilities are recorded."""
+
+    def merge(self, other: "Marks") -> None:
+        for name in self.__struct_fields__:
+            setattr(self, name, getattr(self, name) + getattr(other, name))
+
+
+class Agent(msgspec.Struct):
+    """The rollouts of one agent."""
+
+    name: str | None
+    """None where the record names no agent."""
+    rollouts: int
+    solved: int
+    rewards: Figures
+
+
+class Tool(msgspec.Struct):
+    """The calls of one tool."""
+
+    name: str
+    calls: int = 0
+    rollouts: int = 0
+    """In so many rollouts."""
+    unknown: int = 0
+    """In so many rollouts without its schema."""
+
+
+class Tasks(msgspec.Struct):
+    """Tasks and how they were solved. Estimates when `share` is below 1."""
+
+    count: int
+    share: float
+    """Of the tasks, chosen by hash, that the other numbers were scaled up from."""
+    single: int
+    """Attempted only once."""
+    differing: int
+    """With two or more different rewards."""
+    never: int
+    """By none of its rollouts."""
+    sometimes: int
+    always: int
+    mixed: int
+    """With two or more different prompts."""
+    shared_prompts: int
+    """Prompts that stand in two or more tasks."""
+    pass_rates: list[Bar]
+    """Never, ten steps between, always."""
+    rollouts: Figures | None
+    """Rollouts of a task."""
+
+
+class Copies(msgspec.Struct):
+    """Rollouts with the messages and tools of another; ids of calls do not matter."""
+
+    rollouts: int
+    """How many could go without losing a text."""
+    share: float
+    """Of the different texts, as in `Tasks`."""
+
+
+class Excerpt(msgspec.Struct, omit_defaults=True):
+    """A text, of which the middle may be left out."""
+
+    head: str
+    left_out: int = 0
+    """Characters."""
+    tail: str = ""
+
+
+class Call(msgspec.Struct):
+    """A tool call of a sample."""
+
+    name: str
+    arguments: Excerpt
+
+
+class Said(msgspec.Struct, omit_defaults=True):
+    """One message of a sample."""
+
+    role: str
+    text: Excerpt
+    given: bool = False
+    """Part of the prompt."""
+    reasoning: Excerpt | None = None
+    calls: list[Call] = []
+    skipped: int = 0
+    """Messages left out before this one."""
+
+
+class Sample(msgspec.Struct):
+    """A rollout to read."""
+
+    agent: str | None
+    task: str
+    reward: float
+    solved: bool
+    marks: list[str]
+    """truncated, masked, failed."""
+    messages: list[Said]
+
+
+class Summary(msgspec.Struct):
+    """All of it."""
+
+    solved_from: float
+    """Lowest reward that counts as solved."""
+    read: int
+    rejected: dict[str, int]
+    """Lines that could not be used, by reason, most frequent first."""
+    rollouts: int
+    solved: int
+    rewards: Figures | None
+    agents: list[Agent]
+    """Most rollouts first."""
+    other_agents: int
+    """Rollouts of agents that are not listed."""
+    tasks: Tasks
+    turns: Figures | None
+    """Messages of the model in the completion."""
+    prompt_characters: Figures | None
+    completion_characters: Figures | None
+    """Contents, reasoning and arguments of calls."""
+    reasoning_characters: int
+    marks: Marks
+    tools: list[Tool]
+    """Most calls first."""
+    calls: int
+    """Of all tools, also of those that are not listed."""
+    copies: Copies
+    samples: list[Sample]

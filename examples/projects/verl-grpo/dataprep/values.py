@@ -1,0 +1,32 @@
+"""Values of options: sizes, names, numbers in a range."""
+
+import argparse
+import math
+import re
+
+from .errors import UserError
+
+
+def size(text: str) -> int:
+    """Bytes: 500MB, 4GiB, 1000000."""
+    found = re.fullmatch(r"(\d+) ?([KMGT]?)(i?)B?", text.strip(), re.IGNORECASE)
+    if found is None or int(found[1]) == 0:
+        raise argparse.ArgumentTypeError(f"{text!r} is no size like 500MB or 4GiB")
+    base = 1024 if found[3] else 1000
+    bytes_: int = int(found[1]) * base ** " KMGT".index(found[2].upper() or " ")
+    return bytes_
+
+
+def assignment(text: str) -> tuple[str, str]:
+    """old=new."""
+    old, equals, new = text.partition("=")
+    if not (old and equals and new):
+        raise argparse.ArgumentTypeError(f"{text!r} is not old=new")
+    return old, new
+
+
+def demand(name: str, value: float | None, highest: float = 1, lowest: float = 0) -> None:
+    """Refuse a number out of range; None is none."""
+    if value is not None and not lowest <= value <= highest:
+        most = "" if highest == math.inf else f" to {highest:g}"
+        raise UserError(f"{name} is {value:g}.", f"Give a number from {lowest:g}{most}.")

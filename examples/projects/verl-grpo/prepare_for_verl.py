@@ -1,0 +1,30 @@
+"""Filtered rollouts become the dataset that verl reads.
+
+    python prepare_for_verl.py --input filtered.jsonl --output training_data.jsonl
+
+Also writes training_data.eval.jsonl (rows of held-out tasks) and training_data.prompts.jsonl (their
+prompts, for evaluate.py). `defaults` in the config decide the dataset kind, or --kind does:
+
+    ppo_trainer          prompts        data_source, prompt, ability, reward_model, extra_info
+    sft_trainer_engine   sft            messages, tools
+                         trajectories   states, actions, rewards: for code of your own
+
+JSONL or parquet, by the name of the output. `dataprep/formats/verl.py` has the rows.
+"""
+
+from dataprep.commands import prepare_command
+from dataprep.errors import run
+from verl_settings import TREES as KINDS
+from verl_settings import root_of
+
+if __name__ == "__main__":
+    run(
+        lambda: prepare_command(
+            __doc__,
+            framework="verl",
+            config="verl_config.yaml",
+            kinds=KINDS,
+            key="defaults",
+            named=root_of,
+        )
+    )

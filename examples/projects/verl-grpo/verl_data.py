@@ -1,0 +1,224 @@
+"""Prepared rows as verl's trainers take them. verl loads this file by its path (data.custom_cls).
+
+Two things of verl's own readers spoil rows with tools. Arrow gives every row of nested columns the
+keys of all rows, filled with null, and a model is shown those; here each row is decoded by itself.
+And SFT conversations are put through the chat template message by message, which many templates
+refuse or answer differently; here a conversation is one text, of which the model's part is trained.
+"""
+
+import json
+import mmap
+import sys
+from array import array
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from verl.utils.dataset.multiturn_sft_dataset import MultiTurnSFTDataset
+from verl.utils.dataset.rl_dataset import RLHFDataset
+
+PROJECT = str(Path(__file__).resolve().parent)
+if PROJECT not in sys.path:
+    sys.path.insert(0, PROJECT)
+
+from chat_masks import ChatTokenizer, RowError  # noqa: E402
+from dataprep.errors import UserError  # noqa: E402
+from dataprep.write import files_of  # noqa: E402
+
+Row = dict[str, Any]
+JSON_COLUMN = "arrow.json"
+
+
+class Rows(Sequence[Row]):
+    """The rows of some files, each decoded when it is asked for.
+
+    JSONL files are mapped into memory, so that the processes of one machine share them.
+    """
+
+    def __init__(self, files: Sequence[str]) -> None:
+        self.files = [each for file in files for each in files_of(Path(file))]
+        self.tables: list[Any] = []
+        self.places: list[tuple[int, int]] = []
+        for number, path in enumerate(self.files):
+            read = _parquet if path.suffix == ".parquet" else _Lines
+            self.tables.append(read(path))
+            self.places += ((number, index) for index in range(len(self.tables[-1])))
+
+    def __len__(self) -> int:
+        return len(self.places)
+
+    def __getitem__(self, index: Any) -> Any:
+        number, place = self.places[index]
+        return self.tables[number][place]
+
+    def __reduce__(self) -> Any:
+        """As the processes of a data loader get it: they open the files themselves."""
+        return _restored, ([str(file) for file in self.files], self.places)
+
+    def select(self, indices: Sequence[int]) -> "Rows":
+        """These rows, in this order."""
+        return _restored([str(file) for file in self.files], [self.places[i] for i in indices])
+
+
+def _restored(files: list[str], places: list[tuple[int, int]]) -> Rows:
+    rows = Rows(files)
+    rows.places = places
+    return rows
+
+
+class _Lines:
+    """The objects of a JSONL file."""
+
+    def __init__(self, path: Path) -> None:
+        self.starts = array("Q", [0])
+        with path.open("rb") as file:
+            self.bytes: Any = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) or b""
+        while (end := self.bytes.find(b"\n", self.starts[-1])) >= 0:
+            self.starts.append(end + 1)
+        if self.starts[-1] < len(self.bytes):
+            self.starts.append(len(self.bytes))
+
+    def __len__(self) -> int:
+        return len(self.starts) - 1
+
+    def __getitem__(self, index: int) -> Row:
+        row: Row = json.loads(self.bytes[self.starts[index] : self.starts[index + 1]])
+        return row
+
+
+class _Table:
+    """The rows of a parquet file as prepare_for_verl.py writes it: JSON text in some columns."""
+
+    def __init__(self, table: Any, decoded: set[str]) -> None:
+        self.table, self.decoded = table, decoded
+
+    def __len__(self) -> int:
+        return int(self.table.num_rows)
+
+    def __getitem__(self, index: int) -> Row:
+        row = self.table.slice(index, 1).to_pylist()[0]
+        return {
+            name: json.loads(value) if name in self.decoded and value is not None else value
+            for name, value in row.items()
+        }
+
+
+def _parquet(path: Path) -> _Table:
+    from pyarrow import parquet
+
+    table = parquet.read_table(path)
+    decoded = {
+        field.name
+        for field in table.schema
+        if getattr(field.type, "extension_name", None) == JSON_COLUMN
+        or (field.metadata or {}).get(b"ARROW:extension:name") == JSON_COLUMN.encode()
+    }
+    return _Table(table, decoded)
+
+
+class Prompts(RLHFDataset):  # type: ignore[misc]
+    """Prompts of online training."""
+
+    def _read_files_and_tokenize(self) -> None:
+        rows = Rows(self.data_files)
+        print(f"dataset len: {len(rows)}")
+        few = len(rows) if self.max_samples <= 0 else min(self.max_samples, len(rows))
+        chosen: Sequence[int] = range(few)
+        if self.tool_schemas is None:
+            chosen = self._without_tools(rows, chosen)
+        if self.filter_overlong_prompts:
+            chosen = [i for i in chosen if self.length(rows[i]) <= self.max_prompt_length]
+        self.dataframe = rows.select(chosen)
+        print(f"filter dataset len: {len(self.dataframe)}")
+
+    def _without_tools(self, rows: Rows, chosen: Sequence[int]) -> list[int]:
+        """Those that speak of no tools, which the model would not be shown.
+
+        Raises:
+            UserError: when there are others, and `rows_with_tools` does not say to drop them.
+        """
+        kept = [index for index in chosen if not _has_tools(rows[index])]
+        others = len(chosen) - len(kept)
+        if others and self.config.get("rows_with_tools", "refuse") != "drop":
+            raise UserError(
+                f"{others} of {len(chosen)} rows have tools, and verl shows the model only those "
+                "of its config.",
+                "Set actor_rollout_ref.rollout.multi_turn.function_tool_path, or leave these rows "
+                "out with data.rows_with_tools: drop.",
+            )
+        return kept
+
+    def length(self, row: Row) -> int:
+        """Tokens of a prompt as the model sees it.
+
+        Raises:
+            UserError: when the chat template refuses it; verl would take it for too long.
+        """
+        tools = {} if self.tool_schemas is None else {"tools": self.tool_schemas}
+        given = {**self.apply_chat_template_kwargs, **tools}
+        try:
+            encoded = self.tokenizer.apply_chat_template(
+                row[self.prompt_key], add_generation_prompt=True, return_dict=True, **given
+            )
+        except Exception as error:
+            raise UserError(
+                f"The model's chat template refuses a prompt: {type(error).__name__}: {error}",
+                "Take a model whose template takes these messages, or leave the rows out.",
+            ) from None
+        return len(encoded["input_ids"])
+
+
+def _has_tools(row: Row) -> bool:
+    tools = (row.get("extra_info") or {}).get("tools")
+    return bool(json.loads(tools) if isinstance(tools, str) else tools)
+
+
+class Conversations(MultiTurnSFTDataset):  # type: ignore[misc]
+    """Conversations of SFT; the loss falls on what the assistant wrote, and nothing else."""
+
+    def _read_files_and_process(self) -> None:
+        rows = Rows(self.parquet_files)
+        print(f"dataset len: {len(rows)}")
+        few = range(min(self.max_samples, len(rows)))
+        self.rows = rows.select(few) if self.max_samples > 0 else rows
+        self.chat = ChatTokenizer(self.tokenizer)
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def tokens(self, index: int) -> tuple[list[int], bytes]:
+        """The tokens of a conversation, and 1 for each that is trained, else 0; not cut.
+
+        Raises:
+            UserError: when that cannot be told.
+        """
+        row = self.rows[index]
+        messages = row[self.messages_key]
+        first = next((i for i, each in enumerate(messages) if each["role"] == "assistant"), None)
+        if first is None:
+            raise UserError(f"Row {index + 1} has no turn of the model.", "Leave it out.")
+        try:
+            example = self.chat.example(
+                messages[:first], messages[first:], row.get("tools") or None
+            )
+        except RowError as error:
+            raise UserError(
+                f"Row {index + 1} cannot be trained: {error}.", "Leave it out."
+            ) from None
+        return list(example.tokens), example.trained
+
+    def __getitem__(self, index: int) -> dict[str, Any]:
+        """`input_ids`, `position_ids` and `loss_mask`, each of the length of the row."""
+        tokens, trained = self.tokens(index)
+        if len(tokens) > self.max_length and self.truncation == "error":
+            raise UserError(
+                f"Row {index + 1} has {len(tokens)} tokens.", "Raise data.max_length, or cut it."
+            )
+        cut = slice(-self.max_length, None) if self.truncation == "left" else slice(self.max_length)
+        ids = torch.tensor(tokens[cut], dtype=torch.long)
+        return {
+            "input_ids": ids,
+            "position_ids": torch.arange(len(ids)),
+            "loss_mask": torch.tensor(list(trained[cut]), dtype=torch.long),
+        }

@@ -1,0 +1,30 @@
+"""What an adapter tells the arithmetic about its trainer."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from scaffolder.memory import TrainingCost
+from scaffolder.vocabulary import DatasetKind, Generation, Sharding
+
+
+@dataclass(frozen=True)
+class Trainer:
+    """What a framework's trainer needs, for one algorithm and one way of tuning."""
+
+    cost: TrainingCost
+    dataset_kind: DatasetKind
+    framework_version: str
+    requirements: Sequence[str]
+    shardings: Sequence[Sharding] = ("fsdp2",)
+    """Offered, the first whenever it fits; the others in order of preference."""
+    generations: Sequence[Generation] = ()
+    """Offered to online algorithms, the first when nothing was chosen."""
+    engine_share: float = 0.3
+    """Share of a GPU that a generation engine on it may use."""
+    engine_sleeps: bool = False
+    """Whether that engine gives its memory back while the trainer works."""
+    responses: int | None = None
+    """To one prompt, where the algorithm decides that and not the user."""
+    copied_to_generate: bool = False
+    """Whether each of several processes holds the whole model once more where no engine is."""
+    smallest_micro_batch: int = 1

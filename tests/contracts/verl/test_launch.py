@@ -1,0 +1,44 @@
+"""Online training starts with our config, and gets as far as a machine without GPUs lets it."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from contracts.environment import variables
+from contracts.rendering import variant
+from contracts.verl.conftest import VERL, prepared
+
+LIMIT = 300
+"""Seconds. verl waits without end for what Ray does not have, which is a failure here."""
+
+
+@pytest.mark.parametrize("algorithm", ["grpo", "ppo"])
+def test_main_ppo_gets_as_far_as_asking_for_a_gpu(
+    algorithm: str, model: Path, tmp_path: Path
+) -> None:
+    """Config, data, tokenizer, TransferQueue and resource pools are the real trainer's by then."""
+    rows = prepared(tmp_path, "prompts")
+    made = variant(
+        "verl", algorithm, model=str(model), tracker="none", global_batch_size=8, num_generations=8
+    )
+    config = tmp_path / "verl_config.yaml"
+    config.write_text(made.config().replace("refuse", "drop"))
+    words = ["--data_path", str(rows), "--config", str(config), "data.train_batch_size=4"]
+    words.append("actor_rollout_ref.actor.ppo_mini_batch_size=4")
+    words.append(f"trainer.default_local_dir={tmp_path / 'run'}")
+    done = subprocess.run(
+        [sys.executable, str(VERL / "train_verl.py"), *words],
+        cwd=tmp_path,
+        env=variables("verl"),
+        text=True,
+        capture_output=True,
+        timeout=LIMIT,
+    )
+    said = done.stdout + done.stderr
+    assert done.returncode == 1, said[-2000:]
+    assert "Total available GPUs 0 is less than total desired GPUs 1" in said
+    assert re.search(r"dataset len: \d+", said) and "filter dataset len" in said
+    assert f"'train_files': ['{rows}']" in said
