@@ -26,6 +26,7 @@ from contracts.verl.composing import (
 )
 from contracts.verl.conftest import VERL
 from dataprep.errors import UserError
+from scaffolder.frameworks.verl import FRAMEWORK
 from scaffolder.vocabulary import OFFLINE
 from verl_checks import cpus_of
 from verl_settings import Settings
@@ -241,8 +242,8 @@ def test_what_pip_installs_can_train() -> None:
 
     plain = {each.name.lower() for each in requirements if each.marker is None}
     assert "transferqueue" not in plain
-    for pins in (ADAPTER.requirements, ADAPTER.offline_requirements):
+    for pins in (FRAMEWORK.requirements, FRAMEWORK.offline_requirements):
         (extra,) = Requirement(pins[0]).extras
         assert {"transferqueue", "uvicorn", "fastapi"} <= brought(extra), pins
-    flash = Requirement(ADAPTER.compiled_requirements[0])
+    flash = Requirement(FRAMEWORK.compiled_requirements[0])
     assert str(flash) in {str(each).partition(";")[0].strip() for each in requirements}
