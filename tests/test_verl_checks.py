@@ -464,3 +464,19 @@ def test_values_that_are_those_of_other_keys(project: Copy) -> None:
     folder = project("ppo")
     assert "${actor_rollout_ref" in (folder / CONFIG).read_text("utf-8")
     assert heavy(folder) == []
+
+
+def test_an_engine_over_several_machines_has_all_of_each(project: Copy) -> None:
+    """And what lies on one machine alone is a note."""
+    folder = project("grpo")
+    answers = yaml.safe_load((folder / ".copier-answers.yml").read_text())
+    answers |= {"nodes": 3, "gpus_per_node": 6}
+    (folder / ".copier-answers.yml").write_text(yaml.safe_dump(answers))
+    machines = {"trainer.nnodes": 3, "trainer.n_gpus_per_node": 6}
+    batches = {f"{ACTOR}.ppo_mini_batch_size": 9, "data.train_batch_size": 36}
+    put(folder / CONFIG, {**machines, **batches, f"{ROLLOUT}.tensor_model_parallel_size": 9})
+    broken = [each for each in heavy(folder) if each.weight == "error"]
+    assert ["no whole number of machines of 6" in each.problem for each in broken] == [True]
+    put(folder / CONFIG, {f"{ROLLOUT}.tensor_model_parallel_size": 6})
+    assert [each for each in heavy(folder) if each.weight == "error"] == []
+    assert any("under the same paths" in each.problem for each in check(folder))

@@ -62,6 +62,10 @@ def _machines(values: Values) -> Iterator[Finding]:
             problem = f"{name} is {said}, and {planned} was planned"
             remedy = f"Write {planned}, or render the project for other machines."
             yield values.finding("error" if said > planned else "warning", name, problem, remedy)
+    if not smoke and (values.number("trainer.nnodes") or 1) > 1:
+        problem = "all machines must see project, model and outputs under the same paths"
+        remedy = "Put them on a file system that they share."
+        yield values.finding("note", "trainer.default_local_dir", problem, remedy)
 
 
 def _dead_sections(values: Values) -> Iterator[Finding]:

@@ -12,10 +12,22 @@ prompts, for evaluate.py). `defaults` in the config decide the dataset kind, or 
 JSONL or parquet, by the name of the output. `dataprep/formats/verl.py` has the rows.
 """
 
+from typing import Any
+
 from dataprep.commands import prepare_command
 from dataprep.errors import run
-from verl_settings import TREES as KINDS
-from verl_settings import root_of
+from dataprep.pipeline import Kind
+
+KINDS: dict[str, Kind] = {"ppo_trainer": "prompts", "sft_trainer_engine": "sft"}
+"""Configs of verl that train, and the dataset kind that each reads."""
+
+
+def root_of(defaults: Any) -> str | None:
+    """The config of verl that a defaults list begins with."""
+    listed = defaults if isinstance(defaults, list) else []
+    named = [each for each in listed if isinstance(each, str) and each in KINDS]
+    return str(named[0]) if len(named) == 1 else None
+
 
 if __name__ == "__main__":
     run(

@@ -13,11 +13,9 @@ from typing import Any
 import yaml
 
 from dataprep.errors import UserError
-from dataprep.pipeline import Kind
 from dataprep.write import beside, files_of
+from prepare_for_verl import KINDS, root_of
 
-TREES: dict[str, Kind] = {"ppo_trainer": "prompts", "sft_trainer_engine": "sft"}
-"""Roots of verl's configs that train, and the dataset kind that each reads."""
 OURS = {"data.rows_with_tools": "refuse"}
 """Keys that verl does not have: verl_data.py reads them."""
 OPEN = ("reward.reward_kwargs", "reward.custom_reward_function.reward_kwargs")
@@ -35,11 +33,11 @@ class Settings:
     config: Any
     """The whole tree, as verl takes it (an OmegaConf DictConfig)."""
     root: str
-    """The config of verl that it began with, of `TREES`."""
+    """The config of verl that it began with, of `KINDS`."""
 
     @property
     def online(self) -> bool:
-        return TREES[self.root] == "prompts"
+        return KINDS[self.root] == "prompts"
 
     @property
     def model(self) -> Any:
@@ -84,13 +82,6 @@ def read(path: Path, data: Path, overrides: Sequence[str] = ()) -> Settings:
     return Settings(config, root)
 
 
-def root_of(defaults: Any) -> str | None:
-    """The config of verl that a defaults list begins with."""
-    listed = defaults if isinstance(defaults, list) else []
-    named = [each for each in listed if isinstance(each, str) and each in TREES]
-    return str(named[0]) if len(named) == 1 else None
-
-
 def _written(path: Path) -> dict[str, Any]:
     try:
         written = yaml.safe_load(path.read_text("utf-8"))
@@ -108,7 +99,7 @@ def _defaults(path: Path, written: dict[str, Any]) -> tuple[str, list[str]]:
     root = root_of(listed)
     if root is None:
         raise UserError(
-            f"`defaults` in {path} names none of {', '.join(TREES)}.",
+            f"`defaults` in {path} names none of {', '.join(KINDS)}.",
             "Begin it with `defaults: [ppo_trainer, _self_]`, or sft_trainer_engine for sft.",
         )
     groups = [
@@ -195,7 +186,7 @@ def _place(config: Any, root: str, data: Path) -> None:
 
     rows = data.resolve()
     config.data.train_files = [str(file) for file in files_of(rows)]
-    given, online = config.data.val_files, TREES[root] == "prompts"
+    given, online = config.data.val_files, KINDS[root] == "prompts"
     if given is None or given == UNSET:
         # The online trainer wants a file also when it never validates.
         beside_them = files_of(beside(rows, f".eval{rows.suffix}"))
@@ -207,6 +198,6 @@ def _place(config: Any, root: str, data: Path) -> None:
         value = OmegaConf.select(config, key)
         if value:
             OmegaConf.update(config, key, str((PROJECT / Path(value).expanduser()).resolve()))
-    section = config.actor_rollout_ref.model if TREES[root] == "prompts" else config.model
+    section = config.actor_rollout_ref.model if KINDS[root] == "prompts" else config.model
     if (PROJECT / section.path).is_dir():
         section.path = str((PROJECT / section.path).resolve())

@@ -7,7 +7,8 @@ import pytest
 import yaml
 
 from dataprep.errors import UserError
-from verl_settings import read, root_of
+from prepare_for_verl import root_of
+from verl_settings import read
 
 PROJECT = Path(__file__).resolve().parents[1]
 CONFIGS = ["verl_config.yaml", "smoke_config.yaml"]

@@ -128,12 +128,11 @@ def check_online(variant: Variant, settings: Settings) -> None:
 
 
 @pytest.mark.parametrize("algorithm", ADAPTER.algorithms)
-def test_the_smoke_run_is_accepted(algorithm: Any, tmp_path: Path) -> None:
+def test_the_smoke_run_is_accepted(algorithm: Any, tmp_path: Path, model: Path) -> None:
+    local = f"{'' if algorithm == 'sft' else 'actor_rollout_ref.'}model.path={model}"
     for each in chosen(algorithm, 1, 1):
         if each.plan is not None:
-            text = each.render("smoke_config.yaml")
-            # verl loads the model's config to validate a critic; there is no model yet.
-            settings_of(tmp_path, text)
+            validated(tmp_path, each.render("smoke_config.yaml"), [local])
 
 
 @pytest.mark.parametrize("algorithm", ADAPTER.algorithms)
