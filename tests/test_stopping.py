@@ -140,7 +140,9 @@ def command(script: Path, options: str, workers: int = 2) -> list[str]:
 
 def spans_done(folder: Path) -> list[Path]:
     """Spans that are finished, in the work folder of a run."""
-    return list((folder / ".out.jsonl.work").glob("span-*/done.json"))
+    found = (folder / ".out.jsonl.work").glob("span-*/done.json")
+    # A process that was killed may have left one that it was still writing.
+    return [each for each in found if each.parent.suffix != ".part"]
 
 
 def unbroken(folder: Path, script: Path, options: str) -> Files:
