@@ -6,6 +6,7 @@ Sources: `GRPOConfig.__post_init__`, which `RLOOConfig` repeats, and `KTOTrainer
 from collections.abc import Iterator
 from typing import Any
 
+from scaffolder.frameworks._numbers import nearest
 from scaffolder.frameworks._schema import Schema
 from scaffolder.machine import is_taken
 from scaffolder.project import Config, Finding, Project
@@ -152,7 +153,7 @@ class _Batch:
                 "generation_batch_size",
                 f"generation_batch_size {explicit} is no multiple of {step} "
                 f"({micro} per GPU x {self.world} processes)",
-                f"Set it to {_nearest(explicit, step)}.",
+                f"Set it to {nearest(explicit, step)}.",
             )
             return
         batch = explicit or step * (steps or accumulated)
@@ -182,11 +183,6 @@ class _Batch:
 
     def _error(self, key: str, problem: str, remedy: str) -> Finding:
         return self.config.finding("error", key, problem, remedy)
-
-
-def _nearest(value: int, step: int) -> str:
-    below, above = value // step * step, -(-value // step) * step
-    return " or ".join(str(each) for each in (below, above) if each)
 
 
 def _divisor(batch: int, group: int) -> int:

@@ -2,7 +2,8 @@
 
 from collections.abc import Iterator
 
-from scaffolder.frameworks._verl_values import Values, divisors, nearest
+from scaffolder.frameworks._numbers import divisors, nearest
+from scaffolder.frameworks._verl_values import Values
 from scaffolder.project import Finding
 
 ACTOR, ROLLOUT = "actor_rollout_ref.actor", "actor_rollout_ref.rollout"
@@ -15,11 +16,11 @@ def check(values: Values) -> Iterator[Finding]:
     yield from _tokens(values)
 
 
-def data_parallel(values: Values, section: str = ACTOR) -> int:
+def data_parallel(values: Values) -> int:
     """Processes that see different rows."""
     if values.megatron:
         words = ("tensor_model_parallel_size", "pipeline_model_parallel_size")
-        names = (f"{section}.megatron.{word}" for word in (*words, "context_parallel_size"))
+        names = (f"{ACTOR}.megatron.{word}" for word in (*words, "context_parallel_size"))
         shared = values.numbers(*names) or (1, 1, 1)
         return max(1, values.gpus // (shared[0] * shared[1] * shared[2]))
     return max(1, values.gpus // sequence_parallel(values))

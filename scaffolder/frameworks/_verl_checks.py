@@ -9,7 +9,8 @@ from itertools import islice
 from pathlib import Path
 
 from scaffolder.frameworks import _verl_online
-from scaffolder.frameworks._verl_values import Values, divisors, nearest, tree_of
+from scaffolder.frameworks._numbers import divisors, nearest
+from scaffolder.frameworks._verl_values import Values, tree_of
 from scaffolder.project import Entry, Finding, Project
 
 __all__ = ["check", "tree_of"]

@@ -4,6 +4,7 @@ import os
 from collections.abc import Iterator
 
 from scaffolder.frameworks import _verl_batches
+from scaffolder.frameworks._numbers import divisors
 from scaffolder.frameworks._verl_batches import (
     ACTOR,
     MINI,
@@ -11,7 +12,7 @@ from scaffolder.frameworks._verl_batches import (
     has_reference,
     sequence_parallel,
 )
-from scaffolder.frameworks._verl_values import Values, divisors
+from scaffolder.frameworks._verl_values import Values
 from scaffolder.project import Finding
 
 COMPARING = (
@@ -156,13 +157,18 @@ def _asynchronous(values: Values) -> Iterator[Finding]:
             yield values.finding("error", at, problem, f"Set it to {remedy}.")
 
 
+def cpus_per_node(gpus: int, nodes: int, units: int) -> int:
+    """CPUs that Ray must have on each machine: beside what each of its GPUs brings, a share of the
+    storage units, of their controller, and of the task that drives."""
+    return COLOCATED_PROCESSES * gpus + -(-(units + 2) // nodes)
+
+
 def _cpus(values: Values) -> Iterator[Finding]:
     """Ray waits without end, and without a word, for CPUs that no machine has."""
     units = values.number("transfer_queue.backend.SimpleStorage.num_data_storage_units") or 8
     nodes = values.number("trainer.nnodes") or 1
     per_node = values.number("trainer.n_gpus_per_node") or 1
-    # The units, their controller and the task that drives, beside what each GPU brings.
-    needed = COLOCATED_PROCESSES * per_node + -(-(units + 2) // nodes)
+    needed = cpus_per_node(per_node, nodes, units)
     key = "ray_kwargs.ray_init.num_cpus"
     given = values.number(key)
     if given is not None and given < needed * nodes:

@@ -2,7 +2,6 @@
 
 import json
 import re
-from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -104,13 +103,3 @@ def _parsed(text: str) -> Any:
         return json.loads(text)
     except ValueError:
         return text
-
-
-def divisors(value: int, limit: int | None = None) -> Iterable[int]:
-    return (each for each in range(1, (limit or value) + 1) if value % each == 0)
-
-
-def nearest(value: int, step: int) -> str:
-    """The multiples of a step beside a value, in words."""
-    below, above = value // step * step, -(-value // step) * step
-    return " or ".join(str(each) for each in sorted({below, above}) if each)

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 
 from scaffolder.errors import InfeasiblePlan
 from scaffolder.frameworks import Fact, Framework, _verl_checks
+from scaffolder.frameworks._verl_online import cpus_per_node
 from scaffolder.memory import OVERHEAD, TrainingCost, model_billions
 from scaffolder.plan import Plan
 from scaffolder.planning import data_parallel_plan
@@ -34,8 +35,6 @@ ONE_RESPONSE = {"ppo", "reinforce_pp"}
 ON_POLICY = {"rloo", "reinforce_pp"}
 """Those that take one optimizer step with what was generated; the others UPDATES."""
 UPDATES = 4
-COLOCATED_PROCESSES = 3
-"""CPUs that verl reserves beside each GPU. Source: `ResourcePoolManager.max_colocate_count`."""
 ENGINES = {"vllm_colocate": "vllm", "sglang_colocate": "sglang"}
 IMAGES = {
     "vllm_colocate": "docker.io/verlai/verl:vllm024.latest",
@@ -232,12 +231,11 @@ def _settings(spec: ProjectSpec, plan: Plan) -> dict[str, object]:
         "prompts_per_step": prompts * updates,
         "updates": updates,
         "tokens_per_gpu": plan.micro_batch_size * spec.sequence_length,
-        # Without a known size there is no arithmetic, and what is offloaded is safe.
         "has_reference": online and spec.algorithm != "dapo" and spec.tuning == "full",
+        # Without a known size there is no arithmetic, and what is offloaded is safe.
         "offload": online and (plan.memory is None or states > resting),
         "storage_units": units,
-        # Beside what each GPU brings: the units, their controller, and the task that drives.
-        "cpus_per_node": COLOCATED_PROCESSES * spec.gpus_per_node + -(-(units + 2) // spec.nodes),
+        "cpus_per_node": cpus_per_node(spec.gpus_per_node, spec.nodes, units),
         "workers": min(8, spec.gpus_per_node),
         "overlong_buffer": math.ceil(spec.completion_length / 4),
     }

@@ -1,7 +1,7 @@
 """The config of a trainer: YAML of `key: value` lines, and words for what is wrong in it."""
 
 import difflib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -19,6 +19,8 @@ class Config(NamedTuple):
     values: dict[str, Any]
     places: dict[str, str]
     """Where each key stands: `file:line`, or `--set`."""
+    leaves: dict[str, str]
+    """The same of the keys with no key below, down to the last level: `trainer.nnodes`."""
 
 
 def read_config(path: Path, overrides: Sequence[str] = ()) -> Config:
@@ -38,15 +40,30 @@ def read_config(path: Path, overrides: Sequence[str] = ()) -> Config:
         raise UserError(f"Cannot read {path}: {reason}.", "Give --config a YAML file.") from None
     if not isinstance(root, yaml.MappingNode):
         raise UserError(f"{path} holds no `key: value` lines.", "Give --config a YAML file.")
-    places: dict[str, str] = {}
-    for key, _ in root.value:
-        place = f"{path}:{key.start_mark.line + 1}"
-        if key.value in places:
-            raise UserError(f"{place}: {key.value} stands there twice.", "Remove one of them.")
-        places[str(key.value)] = place
+    places = {key: place for key, place, _ in _keys(path, root)}
+    leaves = dict(_leaves(path, root))
     given = dict(map(_parsed, overrides))
     values = {str(key): value for key, value in values.items()}
-    return Config(values | given, places | dict.fromkeys(given, "--set"))
+    return Config(values | given, places | dict.fromkeys(given, "--set"), leaves)
+
+
+def _keys(path: Path, mapping: yaml.MappingNode) -> Iterator[tuple[str, str, yaml.Node]]:
+    """The keys of one level, where they stand, and what they hold."""
+    seen = set()
+    for key, node in mapping.value:
+        place = f"{path}:{key.start_mark.line + 1}"
+        if key.value in seen:
+            raise UserError(f"{place}: {key.value} stands there twice.", "Remove one of them.")
+        seen.add(key.value)
+        yield str(key.value), place, node
+
+
+def _leaves(path: Path, mapping: yaml.MappingNode) -> Iterator[tuple[str, str]]:
+    for key, place, node in _keys(path, mapping):
+        if isinstance(node, yaml.MappingNode) and node.value:
+            yield from ((f"{key}.{name}", at) for name, at in _leaves(path, node))
+        else:
+            yield key, place
 
 
 def _parsed(override: str) -> tuple[str, Any]:

@@ -4,7 +4,6 @@ Everything is checked against that tree, also where verl itself would take any k
 not have is refused with the nearest that it has.
 """
 
-import difflib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,12 +11,15 @@ from typing import Any
 
 import yaml
 
+from config_file import read_config, refuse, unknown
 from dataprep.errors import UserError
 from dataprep.write import beside, files_of
 from prepare_for_verl import KINDS, root_of
 
 OURS = {"data.rows_with_tools": "refuse"}
 """Keys that verl does not have: verl_data.py reads them."""
+HYDRA = ("defaults", "hydra")
+"""Keys of Hydra itself."""
 OPEN = ("reward.reward_kwargs", "reward.custom_reward_function.reward_kwargs")
 """Sections that verl reads and its tree does not have; what stands in them goes on to functions."""
 PATHS = ("data.custom_cls.path", "reward.custom_reward_function.path", "trainer.default_local_dir")
@@ -66,30 +68,15 @@ def read(path: Path, data: Path, overrides: Sequence[str] = ()) -> Settings:
     Raises:
         UserError: when the file is no such config, or has a key that verl does not.
     """
-    written = _written(path)
-    root, groups = _defaults(path, written)
+    written = read_config(path)
+    root, groups = _defaults(path, written.values)
     tree = _composed(f"verl's {root}", root, groups)
-    from omegaconf import OmegaConf
-
     _complete(tree)
-    known = OmegaConf.to_container(tree, resolve=False)
-    for key in _keys(written):
-        _demand(known, key, str(path))
-    for override in overrides:
-        _demand(known, override.partition("=")[0], "the command line")
-    config = _merged(path, tree, written, overrides)
+    given = dict.fromkeys((each.partition("=")[0] for each in overrides), "the command line")
+    _refuse_unknown(tree, {**written.leaves, **given})
+    config = _merged(path, tree, written.values, overrides)
     _place(config, root, data)
     return Settings(config, root)
-
-
-def _written(path: Path) -> dict[str, Any]:
-    try:
-        written = yaml.safe_load(path.read_text("utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise UserError(f"Cannot read {path}: {error}.", "Give --config a YAML file.") from None
-    if not isinstance(written, dict):
-        raise UserError(f"{path} holds no `key: value` lines.", "Bring it back from git.")
-    return written
 
 
 def _defaults(path: Path, written: dict[str, Any]) -> tuple[str, list[str]]:
@@ -137,32 +124,37 @@ def _complete(tree: Any) -> None:
             OmegaConf.update(tree, key, value, force_add=True)
 
 
-def _keys(written: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
-    """All keys of a mapping of mappings, with dots between."""
-    for name, value in written.items():
+def _refuse_unknown(tree: Any, places: Mapping[str, str]) -> None:
+    """See that the tree has all keys, or leaves open what stands in their section."""
+    from omegaconf import OmegaConf
+
+    sections = OmegaConf.to_container(tree, resolve=False)
+    known = list(_names(sections))
+    wrong = [
+        f"{place}: {unknown(key, known)}"
+        for key, place in places.items()
+        if key.partition(".")[0] not in HYDRA and not _has(sections, key)
+    ]
+    if wrong:
+        raise refuse(wrong)
+
+
+def _names(section: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
+    for name, value in section.items():
         if isinstance(value, dict) and value:
-            yield from _keys(value, f"{prefix}{name}.")
+            yield from _names(value, f"{prefix}{name}.")
         else:
             yield f"{prefix}{name}"
 
 
-def _demand(tree: Mapping[str, Any], key: str, where: str) -> None:
-    """See that the tree has a key, or leaves open what stands in the section of that name."""
-    node: Any = tree
+def _has(tree: Any, key: str) -> bool:
     for name in key.split("."):
-        if node == {}:
-            return  # An empty section of the tree takes anything.
-        if not isinstance(node, dict) or name not in node:
-            raise _unknown(tree, key, where)
-        node = node[name]
-
-
-def _unknown(tree: Mapping[str, Any], key: str, where: str) -> UserError:
-    known = list(_keys(tree))
-    near = difflib.get_close_matches(key, known, n=1)
-    same = [each for each in known if each.endswith(f".{key.rpartition('.')[2]}")]
-    remedy = f"Did you mean {(near or same)[0]}?" if near or same else "Remove it."
-    return UserError(f"{where}: verl has no key {key}.", remedy)
+        if tree == {}:
+            return True  # An empty section of the tree takes anything.
+        if not isinstance(tree, dict) or name not in tree:
+            return False
+        tree = tree[name]
+    return True
 
 
 def _merged(path: Path, tree: Any, written: dict[str, Any], overrides: Sequence[str]) -> Any:

@@ -36,5 +36,7 @@ def test_typo_is_refused(tmp_path: Path) -> None:
     config = tmp_path / "config.yaml"
     text = (PROJECT / "smoke_config.yaml").read_text("utf-8")
     config.write_text(text.replace("total_epochs:", "total_epoch:"), "utf-8")
-    with pytest.raises(UserError, match=r"trainer\.total_epoch.*\n.*trainer\.total_epochs"):
+    with pytest.raises(
+        UserError, match=r"unknown key trainer\.total_epoch; did you mean trainer\.total_epochs"
+    ):
         read(config, tmp_path / "training_data.jsonl")
