@@ -3,11 +3,12 @@
 #   make test   linters, types and the whole suite
 PYTHON ?= python3
 VENV := .venv
+VERSION = $(shell sed -n 's/^__version__ = "\(.*\)"/\1/p' scaffolder/__init__.py)
 BIN := $(VENV)/bin
 # Templates are imported where they stand; they must not fill up with bytecode.
 export PYTHONDONTWRITEBYTECODE := 1
 
-.PHONY: help demo test contracts schemas lint types format examples bench wheel clean
+.PHONY: help demo test contracts schemas lint types format examples bench release wheel clean
 
 help: ## list the targets
 	@grep -E '^[a-z]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 12
@@ -44,6 +45,12 @@ examples: $(VENV)/all ## write the samples, the rendered projects and the README
 bench: $(VENV)/all ## measure data preparation on 1 GB, and the custom trainer (about twenty minutes)
 	-$(BIN)/python benchmarks/bench.py --markdown benchmarks/README.md
 	$(BIN)/python benchmarks/trainer_bench.py --markdown benchmarks/README.md
+
+release: $(VENV)/all ## put the templates into the history as the version of scaffolder/__init__.py
+	$(BIN)/python -m scaffolder.history templates $(VERSION) scaffolder/templates.bundle
+	$(BIN)/python examples/render_projects.py
+	mkdir -p tests/released/$(VERSION)
+	for project in examples/projects/*; do cp $$project/.copier-answers.yml tests/released/$(VERSION)/$$(basename $$project).yml; done
 
 wheel: $(VENV)/all ## build a wheel in dist/
 	$(BIN)/python -m build --wheel

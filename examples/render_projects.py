@@ -26,7 +26,7 @@ def main(folder: Path = PROJECTS) -> None:
         }
         chosen = spec.build(answers)
         target = folder / chosen.project_name
-        render.create(chosen, resolve(chosen).plan(chosen), target, git=False)
+        render.create(chosen, resolve(chosen).plan(chosen), target, commit=False)
         print(f"wrote {target}")
 
 

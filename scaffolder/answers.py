@@ -2,7 +2,6 @@
 
 import json
 import os
-import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -76,15 +75,20 @@ def target(directory: str | None, given: Answers) -> Path:
         raise CannotWrite(Path(directory), error) from None
 
 
-def spec(directory: Path, given: Answers) -> ProjectSpec:
+def spec(directory: Path, given: Answers, before: Mapping[str, Any] | None = None) -> ProjectSpec:
     """The validated spec; the project is named after its directory unless told otherwise.
 
     Rollouts and a model folder that are there, seen from where the user stands, are named by their
     absolute path: the project is used from another folder.
+
+    Args:
+        before: answers that the project has already, as they are.
     """
-    spec = specs.build({"project_name": directory.name, **_at_home(given)})
+    kept = before or {}
+    spec = specs.build({"project_name": directory.name, **kept, **_at_home(given)})
     there = {"rollouts": Path(spec.rollouts).exists(), "model": _is_model_folder(Path(spec.model))}
-    absolute = {name: str(Path(getattr(spec, name)).absolute()) for name in there if there[name]}
+    typed = [name for name in there if there[name] and (name in given or name not in kept)]
+    absolute = {name: str(Path(getattr(spec, name)).absolute()) for name in typed}
     return specs.build({**spec.model_dump(), **absolute}) if absolute else spec
 
 
@@ -113,13 +117,6 @@ def check_given(given: Answers) -> None:
         raise InvalidAnswers(reasons)
     if "framework" in given:
         frameworks.get(str(given["framework"]))
-
-
-def command_of(directory: str | None, answers: Answers) -> str:
-    """The command that gives these answers without a question."""
-    said = {name: value for name, value in answers.items() if value is not None}
-    flags = [word for name, value in said.items() for word in ("--set", f"{name}={value}")]
-    return shlex.join(["rl-scaffolder", "new", *([directory] if directory else []), *flags])
 
 
 def _is_model_folder(path: Path) -> bool:

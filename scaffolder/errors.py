@@ -12,6 +12,10 @@
     ├── CannotWrite           the file system says no
     ├── MissingProgram        git is not there
     ├── GitFailed             git is there and says no
+    ├── NotCommitted          a project with changes that git does not have
+    ├── InTheWay              files of the user where an update would write
+    ├── UnknownEdition        templates that this version of the tool does not have
+    ├── AlreadyReleased       a version of templates whose files have changed since
     ├── BrokenFramework       a third-party framework that does not load
     └── Cancelled             Ctrl-C, or "no" to the last question
 
@@ -148,8 +152,51 @@ class GitFailed(UserError):
         super().__init__(
             f"`git {command}` failed:",
             reasons=said.strip().splitlines() or ["it said nothing"],
-            remedy="Mend git's configuration, or pass --no-git if it is the project's first commit "
-            "that fails. Nothing was written.",
+            remedy="Mend what git says. Nothing was written.",
+        )
+
+
+class NotCommitted(UserError):
+    """A project that is not in git as it stands, so that an update could not be taken back."""
+
+    def __init__(self, path: Path, why: str, remedy: str) -> None:
+        super().__init__(f"{path} cannot be updated: {why}.", remedy=remedy)
+
+
+class InTheWay(UserError):
+    """Files that git does not know, where an update would write."""
+
+    def __init__(self, said: str) -> None:
+        super().__init__(
+            "The update would overwrite files that are not in git:",
+            reasons=[line.strip() for line in said.splitlines() if line.strip()],
+            remedy="Move or commit them. Nothing was changed.",
+        )
+
+
+class UnknownEdition(UserError):
+    """A project from templates that are not in the history."""
+
+    def __init__(self, edition: str, version: str, released: Sequence[str]) -> None:
+        development = ".dev" in edition
+        what = "a development version, which is in no history" if development else "not known here"
+        super().__init__(
+            f"The project was rendered from templates {edition}: {what}. This is {version}, "
+            f"released before: {', '.join(released) or 'none'}.",
+            remedy="Render the newest beside it with `rl-scaffolder new DIR --answers "
+            "PROJECT/.copier-answers.yml`, and compare the two."
+            if development
+            else "Install a newer rl-scaffolder (or the newer package that brings the framework).",
+        )
+
+
+class AlreadyReleased(UserError):
+    """A version of templates was released before, and looked otherwise."""
+
+    def __init__(self, version: str) -> None:
+        super().__init__(
+            f"Templates {version} are released already, with other files.",
+            remedy="Choose the next version number.",
         )
 
 

@@ -120,7 +120,7 @@ def load(path: Path) -> Project:
     from scaffolder.plan import Plan
     from scaffolder.spec import ProjectSpec, build
 
-    answers = _answers(path)
+    answers = read_answers(path)
     known = {name: answers[name] for name in ProjectSpec.model_fields if name in answers}
     try:
         spec = build(known)
@@ -131,7 +131,12 @@ def load(path: Path) -> Project:
     return Project(path, spec, plan, tuple(read_config(path, name) for name in names))
 
 
-def _answers(path: Path) -> Mapping[str, Any]:
+def read_answers(path: Path) -> Mapping[str, Any]:
+    """What the project was rendered with: choices, plan, and which templates.
+
+    Raises:
+        NoProject: when there are none in this folder.
+    """
     import yaml
 
     try:

@@ -1,23 +1,20 @@
 """A spec and a plan become a directory: whole, or not at all."""
 
 import os
-import secrets
-import shutil
-import signal
 import tempfile
-import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
-from scaffolder import templates
+from scaffolder import frameworks, templates
 from scaffolder.errors import CannotWrite, GitFailed, TargetNotEmpty
-from scaffolder.frameworks import discover
+from scaffolder.git import git, points_elsewhere
 from scaffolder.plan import Plan
 from scaffolder.spec import ProjectSpec
+from scaffolder.staging import folder_for, move, one_interrupt, staging
+from scaffolder.templates import Edition, Overlay, Published
 
 FALLBACK_IDENTITY = {
     "GIT_AUTHOR_NAME": "rl-scaffolder",
@@ -40,13 +37,13 @@ def preview(spec: ProjectSpec, plan: Plan) -> list[str]:
     """The files that `create` would write."""
     folder = Path(tempfile.gettempdir())
     try:
-        with _one_interrupt(), _staging(folder) as staging:
-            return _render(spec, plan, staging)
+        with one_interrupt(), staging(folder) as work:
+            return render(answers_of(spec, plan), work).files
     except OSError as error:
         raise CannotWrite(folder, error) from error
 
 
-def create(spec: ProjectSpec, plan: Plan, target: Path, *, git: bool = True) -> Project:
+def create(spec: ProjectSpec, plan: Plan, target: Path, *, commit: bool = True) -> Project:
     """Render beside the target (inside it, if it is there already), commit, and move into place.
 
     Raises:
@@ -55,19 +52,18 @@ def create(spec: ProjectSpec, plan: Plan, target: Path, *, git: bool = True) -> 
         GitFailed: when git refuses.
     """
     check_target(target)
-    with _one_interrupt() as finish:
+    with one_interrupt() as finish:
         try:
-            with _folder_for(target) as folder, _staging(folder) as staging:
-                files = _render(spec, plan, staging)
-                project = staging / "project"
-                if git and not _inside_repository(folder):
+            with folder_for(target) as folder, staging(folder) as work:
+                rendered = render(answers_of(spec, plan), work)
+                if commit and not _inside_repository(folder):
                     title = f"New project from rl-scaffolder ({spec.framework} {spec.algorithm})"
-                    _commit(project, title)
+                    _first_commit(rendered.path, title)
                 finish()
-                _move(project, target, staging)
+                move(rendered.path, target, work)
         except OSError as error:
             raise CannotWrite(target, error) from error
-    return Project(target, files)
+    return Project(target, rendered.files)
 
 
 def check_target(target: Path) -> None:
@@ -85,93 +81,52 @@ def check_target(target: Path) -> None:
         raise TargetNotEmpty(target)
 
 
-@contextmanager
-def _folder_for(target: Path) -> Iterator[Path]:
-    """Where to render: in the target, or in its parent; folders made on the way go on failure."""
-    if target.is_dir():
-        yield target
-        return
-    missing = [folder for folder in target.parents if not folder.exists()]
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        yield target.parent
-    except BaseException:
-        for folder in missing:
-            if folder.is_dir() and not any(folder.iterdir()):
-                folder.rmdir()
-        raise
+def answers_of(spec: ProjectSpec, plan: Plan) -> dict[str, Any]:
+    """What Copier is given, and saves."""
+    return {**spec.model_dump(mode="json"), "plan": plan.model_dump(mode="json")}
 
 
-@contextmanager
-def _staging(folder: Path) -> Iterator[Path]:
-    staging = folder / f".rl-scaffolder-{secrets.token_hex(4)}"
-    try:
-        staging.mkdir(mode=0o700)
-        yield staging
-    finally:
-        shutil.rmtree(staging, ignore_errors=True)
+def render(answers: Mapping[str, Any], work: Path, edition: Edition | None = None) -> Project:
+    """Let Copier render into `work/project`.
 
+    Args:
+        edition: of the templates; what stands there now, when absent.
 
-@contextmanager
-def _one_interrupt() -> Iterator[Callable[[], None]]:
-    """Let Ctrl-C, SIGTERM and SIGHUP strike once at most, and not after the yielded call.
-
-    A second one would strike while the first one's traces are removed; a late one while the
-    finished project is moved into place.
+    Raises:
+        UnknownEdition: when the templates are not there any more.
+        GitFailed: when git refuses.
     """
-    if threading.current_thread() is not threading.main_thread():
-        yield lambda: None
-        return
-    heard: list[int] = []
-
-    def interrupt(number: int, _: FrameType | None) -> None:
-        heard.append(number)
-        if len(heard) == 1:
-            raise KeyboardInterrupt
-
-    signals = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-    before = [signal.signal(number, interrupt) for number in signals]
-    try:
-        yield lambda: heard.append(0)
-    except Exception:
-        # A git that Ctrl-C struck too fails on its own account.
-        if heard[:1] and heard[0] in signals:
-            raise KeyboardInterrupt from None
-        raise
-    finally:
-        for number, handler in zip(signals, before, strict=True):
-            signal.signal(number, handler)
-
-
-def _render(spec: ProjectSpec, plan: Plan, staging: Path) -> list[str]:
-    """Let Copier render into `staging/project`."""
     import copier
     from plumbum import ProcessExecutionError
 
-    framework = discover()[spec.framework]
-    extra = {spec.framework: framework.overlay} if framework.overlay else {}
-    published = templates.publish(staging, extra)
-    project = staging / "project"
+    published = publish(str(answers["framework"]), work, edition)
+    overlay = published.edition.overlay
+    project = work / "project"
     try:
-        with _copier_environment(published.environment, staging):
+        with _copier_environment(published, work):
             copier.run_copy(
                 published.url,
                 project,
-                data=_answers(spec, plan),
+                data={**answers, **({"overlay_version": overlay} if overlay else {})},
                 vcs_ref=published.ref,
                 defaults=True,
                 quiet=True,
             )
     except ProcessExecutionError as error:
         raise GitFailed("clone", error.stderr) from error
-    return sorted(
-        str(path.relative_to(project)) for path in project.rglob("*") if not path.is_dir()
-    )
+    files = (str(path.relative_to(project)) for path in project.rglob("*") if not path.is_dir())
+    return Project(project, sorted(files))
+
+
+def publish(framework: str, work: Path, edition: Edition | None = None) -> Published:
+    """The template in git, with the overlay of the framework when a package brings one."""
+    source = frameworks.get(framework).overlay_source
+    return templates.publish(work, Overlay(framework, source) if source else None, edition)
 
 
 @contextmanager
-def _copier_environment(git_environment: Mapping[str, str], staging: Path) -> Iterator[None]:
-    """Make Copier's git see the template, and keep all that Copier writes inside `staging`.
+def _copier_environment(published: Published, work: Path) -> Iterator[None]:
+    """Make Copier's git see the template, and keep all that Copier writes inside `work`.
 
     Copier runs git through plumbum, which copied the environment when it was imported; the place
     of its cache it reads from the environment itself; and an interrupted clone is left behind in
@@ -181,12 +136,12 @@ def _copier_environment(git_environment: Mapping[str, str], staging: Path) -> It
 
     name = "COPIER_CACHE_DIR"
     cache, temporary = os.environ.get(name), tempfile.tempdir
-    os.environ[name] = str(staging / "cache")
-    tempfile.tempdir = str(staging)
+    os.environ[name] = str(work / "cache")
+    tempfile.tempdir = str(work)
     try:
-        with local.env(**git_environment):
+        with local.env(**published.environment):
             for variable in local.env.getdict():
-                if templates.points_elsewhere(variable) and variable not in git_environment:
+                if points_elsewhere(variable) and variable not in published.environment:
                     del local.env[variable]
             yield
     finally:
@@ -197,17 +152,21 @@ def _copier_environment(git_environment: Mapping[str, str], staging: Path) -> It
             os.environ[name] = cache
 
 
-def _answers(spec: ProjectSpec, plan: Plan) -> dict[str, Any]:
-    return {**spec.model_dump(mode="json"), "plan": plan.model_dump(mode="json")}
-
-
 def _inside_repository(folder: Path) -> bool:
     """Also inside one of another user, of which git would otherwise say nothing."""
     question = ["-c", "safe.directory=*", "rev-parse", "--is-inside-work-tree"]
     try:
-        return templates.git(question, folder).strip() == "true"
+        return git(question, folder).strip() == "true"
     except GitFailed:
         return False
+
+
+def _first_commit(project: Path, message: str) -> None:
+    try:
+        _commit(project, message)
+    except GitFailed as error:
+        error.remedy += " --no-git leaves out the project's first commit."
+        raise
 
 
 def _commit(project: Path, message: str) -> None:
@@ -216,41 +175,16 @@ def _commit(project: Path, message: str) -> None:
     nowhere = ("core.hooksPath", "core.excludesFile", "core.attributesFile")
     settings = [*plain, *(f"{name}={os.devnull}" for name in nowhere)]
     options = [word for setting in settings for word in ("-c", setting)]
-    templates.git(["init", "--quiet", "--initial-branch=main", "--template="], project)
-    templates.git([*options, "add", "--all"], project)
+    git(["init", "--quiet", "--initial-branch=main", "--template="], project)
+    git([*options, "add", "--all"], project)
     identity = None if _has_identity(project) else FALLBACK_IDENTITY
-    templates.git([*options, "commit", "--quiet", "--message", message], project, identity)
+    git([*options, "commit", "--quiet", "--message", message], project, identity)
 
 
 def _has_identity(project: Path) -> bool:
     try:
         for variable in ("GIT_AUTHOR_IDENT", "GIT_COMMITTER_IDENT"):
-            templates.git(["var", variable], project)
+            git(["var", variable], project)
     except GitFailed:
         return False
     return True
-
-
-def _move(project: Path, target: Path, staging: Path) -> None:
-    """Rename into place; into an empty directory that is there already, entry by entry.
-
-    Raises:
-        TargetNotEmpty: when somebody else has put something there in the meantime.
-    """
-    if not target.exists():
-        project.rename(target)
-        return
-    if set(target.iterdir()) != {staging}:
-        raise TargetNotEmpty(target)
-    moved: list[Path] = []
-    try:
-        for entry in sorted(project.iterdir()):
-            entry.rename(target / entry.name)
-            moved.append(target / entry.name)
-    except BaseException:
-        for entry in moved:
-            if entry.is_dir():
-                shutil.rmtree(entry, ignore_errors=True)
-            else:
-                entry.unlink(missing_ok=True)
-        raise

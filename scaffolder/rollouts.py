@@ -9,10 +9,11 @@ import shlex
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 from scaffolder import frameworks, templates
-from scaffolder.errors import UnreadableRollouts
+from scaffolder.errors import UnreadableRollouts, UserError
 from scaffolder.vocabulary import ALGORITHMS
 
 FIRST_CHOICE = "trl"
@@ -90,6 +91,15 @@ def inspect(path: str, *, glance: bool = False) -> Inspection:
     uses = tuple(_uses(plain))
     sentences = tuple((each.weight, each.text) for each in survey.findings(summary))
     return Inspection(path, plain, sentences, uses, _recommended(plain, uses))
+
+
+def fitting(path: str) -> str | None:
+    """The algorithm that fits rollouts, at a glance; None when they are not there or hold none."""
+    where = Path(path).expanduser()
+    try:
+        return inspect(str(where), glance=True).recommended if where.exists() else None
+    except UserError:
+        return None
 
 
 def _dataprep(name: str) -> Any:

@@ -1,32 +1,48 @@
 """Where the template lives, and how Copier gets to see it.
 
-Copier updates a project only when its template came from git. So every rendering reads the
-template from a git repository made for the occasion, under a stable URL that git is told to
-replace by that repository's path: the answers of a project name no folder of anybody's machine.
+Copier records which version a project came from only when the template is in git. So every
+rendering reads it from a git repository made for the occasion, under a stable URL that git is told
+to replace by that repository's path: the answers of a project name no folder of anybody's machine.
 """
 
-import os
-import shutil
-import subprocess
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from scaffolder import __version__
-from scaffolder.errors import GitFailed, MissingProgram
+from scaffolder.git import ISOLATED, commit_of, git, start
+from scaffolder.history import History, Source
 
 URL = "https://rl-scaffolder.invalid/templates.git"
 """What answers files name. Never contacted: `.invalid` is reserved by RFC 2606."""
-EPOCH = "2026-01-01T00:00:00+00:00"
-"""Author and commit date, so that the same template gives the same commit."""
 
-_IGNORED = shutil.ignore_patterns("__pycache__", "*.pyc", ".mypy_cache", ".ruff_cache")
+
+@dataclass(frozen=True)
+class Edition:
+    """Which templates a project was rendered from."""
+
+    template: str
+    """Version of the tool's own."""
+    overlay: str | None = None
+    """Version of those of the package that brings the framework, when one does."""
+
+    def __str__(self) -> str:
+        return self.template + (f" with {self.overlay}" if self.overlay else "")
+
+
+@dataclass(frozen=True)
+class Overlay:
+    """Templates of a framework that another package brings."""
+
+    name: str
+    source: Source
 
 
 @dataclass(frozen=True)
 class Published:
     """A template in git that Copier can read."""
 
+    edition: Edition
     url: str
     ref: str
     environment: Mapping[str, str]
@@ -40,98 +56,80 @@ def root() -> Path:
     return checkout if (checkout / "copier.yml").is_file() else package / "_templates"
 
 
+def source() -> Source:
+    """Our template with its history, which `make release` writes."""
+    return Source(root(), __version__, Path(__file__).resolve().parent / "templates.bundle")
+
+
 def overlays(template: Path) -> list[str]:
     """Names of the overlay folders, `{{name}}` on disk."""
-    return sorted(
-        folder.name[2:-2].strip()
-        for folder in template.iterdir()
-        if folder.is_dir() and folder.name.startswith("{{") and folder.name.endswith("}}")
-    )
+    return _overlays(folder.name for folder in template.iterdir() if folder.is_dir())
 
 
-def publish(workdir: Path, extra_overlays: Mapping[str, Path] | None = None) -> Published:
-    """Commit the template to a new git repository below `workdir`.
+def _overlays(names: Iterable[str]) -> list[str]:
+    braced = (name for name in names if name.startswith("{{") and name.endswith("}}"))
+    return sorted(name[2:-2].strip() for name in braced)
+
+
+def publish(
+    workdir: Path, overlay: Overlay | None = None, edition: Edition | None = None
+) -> Published:
+    """Commit one edition of the template to a new git repository below `workdir`.
 
     Args:
         workdir: an existing folder that the caller removes.
-        extra_overlays: overlay folders by name that other packages bring.
+        overlay: that another package brings.
+        edition: what stands there now, when absent.
 
     Raises:
         MissingProgram: when git is not installed.
+        UnknownEdition: when a version is neither released nor what stands there.
     """
     repository = workdir / "templates"
-    shutil.copytree(root(), repository, ignore=_IGNORED)
-    for name, folder in (extra_overlays or {}).items():
-        shutil.copytree(folder, repository / f"{{{{{name}}}}}", ignore=_IGNORED)
-    with (repository / "copier.yml").open("a", encoding="utf-8") as copier:
-        copier.writelines(_overlay_answers(overlays(repository)))
-    ref = f"v{__version__}"
-    for command in (
-        ["init", "--quiet", "--template="],
-        ["add", "--all", "--force"],
-        ["commit", "--quiet", "--message", f"Templates of rl-scaffolder {__version__}"],
-        ["tag", ref],
-    ):
-        git(command, repository, _isolated())
+    start(repository)
+    ours = History(source(), repository, "ours")
+    template = edition.template if edition else ours.edition
+    parts = {"": ours.tree(template)}
+    version = None
+    if overlay:
+        theirs = History(overlay.source, repository, "theirs")
+        version = (edition.overlay if edition else None) or theirs.edition
+        parts[f"{{{{{overlay.name}}}}}/"] = theirs.tree(version)
+    whole = Edition(template, version)
+    commit = commit_of(_compose(parts, repository), repository, f"Templates {whole}")
+    git(["update-ref", "HEAD", commit], repository, ISOLATED)
+    git(["tag", f"v{template}", commit], repository, ISOLATED)
     replacement = {
         "GIT_CONFIG_COUNT": "1",
         "GIT_CONFIG_KEY_0": f"url.{repository}.insteadOf",
         "GIT_CONFIG_VALUE_0": URL,
     }
-    return Published(URL, ref, {**_isolated(), **replacement})
+    return Published(whole, URL, f"v{template}", {**ISOLATED, **replacement})
+
+
+def _compose(parts: Mapping[str, str], repository: Path) -> str:
+    """One tree of several, each in its folder, with the answers that choose overlays added."""
+    for folder, tree in parts.items():
+        git(["read-tree", f"--prefix={folder}", tree], repository, ISOLATED)
+    listed = git(["ls-files", "-z"], repository, ISOLATED).split("\0")
+    questions = git(["cat-file", "blob", ":copier.yml"], repository, ISOLATED)
+    added = _overlay_answers(_overlays({name.partition("/")[0] for name in listed}))
+    questions += "".join([*added, _OVERLAY_VERSION if len(parts) > 1 else ""])
+    write = ["hash-object", "-w", "--stdin"]
+    blob = git(write, repository, ISOLATED, given=questions).strip()
+    place = ["update-index", "--cacheinfo", f"100644,{blob},copier.yml"]
+    git(place, repository, ISOLATED)
+    return git(["write-tree"], repository, ISOLATED).strip()
+
+
+_OVERLAY_VERSION = "\noverlay_version:\n  type: str\n"
 
 
 def _overlay_answers(names: Iterable[str]) -> Iterable[str]:
-    """One computed answer an overlay: '.' merges its folder into the project, '' skips it."""
+    """One computed answer an overlay: '.' merges its folder into the project, '' skips it.
+
+    Released templates are rendered with it too, so that what it gives them may not change.
+    """
     for name in names:
         choice = f"{{{{ '.' if '{name}' in ['base', framework, topology, pattern] else '' }}}}"
         yield f'\n{name}:\n  type: str\n  default: "{choice}"\n  when: false\n'
-
-
-def _isolated() -> dict[str, str]:
-    """An environment in which the user's own git settings, hooks and identity do not matter."""
-    return {
-        "GIT_CONFIG_GLOBAL": os.devnull,
-        "GIT_CONFIG_NOSYSTEM": "1",
-        "GIT_AUTHOR_NAME": "rl-scaffolder",
-        "GIT_AUTHOR_EMAIL": "templates@rl-scaffolder.invalid",
-        "GIT_AUTHOR_DATE": EPOCH,
-        "GIT_COMMITTER_NAME": "rl-scaffolder",
-        "GIT_COMMITTER_EMAIL": "templates@rl-scaffolder.invalid",
-        "GIT_COMMITTER_DATE": EPOCH,
-    }
-
-
-_KEPT = ("GIT_AUTHOR_", "GIT_COMMITTER_", "GIT_CONFIG_GLOBAL", "GIT_CONFIG_SYSTEM", "GIT_EXEC_PATH")
-
-
-def points_elsewhere(variable: str) -> bool:
-    """Whether an environment variable could make git work on another repository or in another way.
-
-    Hooks and wrappers set such variables; only who the user is and where the config lies matters.
-    """
-    return variable.startswith("GIT_") and not variable.startswith(_KEPT)
-
-
-def git(arguments: list[str], where: Path, environment: Mapping[str, str] | None = None) -> str:
-    """Run git in a folder and return what it printed.
-
-    Raises:
-        MissingProgram: when git is not installed.
-        GitFailed: with what git said.
-    """
-    inherited = {name: os.environ[name] for name in os.environ if not points_elsewhere(name)}
-    try:
-        result = subprocess.run(
-            ["git", *arguments],
-            cwd=where,
-            env={**inherited, **(environment or {})},
-            check=True,
-            capture_output=True,
-            text=True,
-        )
-    except FileNotFoundError:
-        raise MissingProgram("git", "record which template a project came from") from None
-    except subprocess.CalledProcessError as error:
-        raise GitFailed(" ".join(arguments), error.stderr) from None
-    return result.stdout

@@ -33,6 +33,31 @@ Generation = Literal["transformers", "vllm_colocate", "sglang_colocate", "vllm_s
 """What writes the responses of online algorithms: the trainer itself, vLLM or SGLang on the GPUs of
 the trainer, or vLLM on GPUs of its own."""
 
+Wish = Literal[
+    "scale",
+    "few_gpus",
+    "tools",
+    "hugging_face",
+    "readable",
+    "own_system",
+    "cpu",
+    "pip",
+    "amd",
+]
+"""What may matter to somebody who chooses a framework. A fact of an adapter grades it: 2 in full, 1
+in part, 0 not. A wish without a fact is not known. What the grades take:
+
+    scale         2: its own repository documents hundreds of GPUs; 1: several machines
+    few_gpus      2: adapters beside weights in 4 bits; 1: adapters
+    tools         2: projects for online training bring tools that run; 1: it can be set up so
+    hugging_face  2: its trainer is that of transformers; 1: it reads and writes such models
+    readable      2: all of the trainer is in the project; 1: a class that the project makes
+    own_system    2: the project trains with any trainer that fulfils a protocol
+    cpu           2: `make smoke` trains without a GPU
+    pip           2: pip alone installs all of it; 1: some of it, or after a compilation
+    amd           2: its projects install on AMD GPUs; 1: only the framework itself does
+"""
+
 ALGORITHMS: tuple[Algorithm, ...] = get_args(Algorithm)
 OFFLINE: frozenset[str] = frozenset({"sft", "dpo", "kto", "rm"})
 PATTERNS: tuple[Pattern, ...] = get_args(Pattern)
@@ -41,4 +66,7 @@ TRACKERS: tuple[Tracker, ...] = get_args(Tracker)
 TUNINGS: tuple[Tuning, ...] = get_args(Tuning)
 SHARDINGS: tuple[Sharding, ...] = get_args(Sharding)
 GENERATIONS: tuple[Generation, ...] = get_args(Generation)
+WISHES: tuple[Wish, ...] = get_args(Wish)
+ONLINE_WISHES: frozenset[Wish] = frozenset({"tools"})
+"""Those that say nothing about algorithms which only read data."""
 COLOCATED: frozenset[str] = frozenset({"vllm_colocate", "sglang_colocate"})

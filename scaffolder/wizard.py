@@ -39,6 +39,22 @@ TITLES = {
     "direct": "data in, model out",
     "continuous": "generate, train, generate with the new model, and again",
     "staged": "named stages that can be resumed",
+    "scale": "models and clusters beyond one machine",
+    "few_gpus": "one or few GPUs with little memory",
+    "tools": "tools over several turns in online training",
+    "hugging_face": "the Hugging Face ecosystem",
+    "readable": "reading and changing all of the trainer",
+    "own_system": "a training system of my own, or one that is not open",
+    "cpu": "trying the whole path without a GPU",
+    "pip": "installation with pip alone",
+    "amd": "AMD GPUs",
+}
+FITS = "  (fits the rollouts)"
+SIZES = {
+    "nodes": "How many machines?",
+    "gpus_per_node": "How many GPUs has one machine?",
+    "gpu_memory": "How much memory has one GPU, in GiB?",
+    "model": "Which model? (Hugging Face id or local folder)",
 }
 
 
@@ -50,29 +66,35 @@ def ask(directory: str | None, given: Answers) -> tuple[str, Answers]:
         EOFError: on Ctrl-D.
     """
     answers = dict(given)
-    if "rollouts" not in answers:
-        question = "Where are the rollouts? (file or folder)"
-        answers["rollouts"] = _text(question, str(specs.default("rollouts")), "rollouts")
-    fitting = _glance_at(str(answers["rollouts"]))
+    fitting = ask_rollouts(answers)
     if "framework" not in answers:
         offered = frameworks.discover().items()
         titles = {name: f"{each.title} {each.version}" for name, each in offered}
-        answers["framework"] = _select("Which framework trains?", titles, rollouts.FIRST_CHOICE)
+        answers["framework"] = select("Which framework trains?", titles, rollouts.FIRST_CHOICE)
     _ask_offered(frameworks.get(str(answers["framework"])), answers, fitting)
-    for name, question in (
-        ("gpus_per_node", "How many GPUs has one machine?"),
-        ("gpu_memory", "How much memory has one GPU, in GiB?"),
-        ("model", "Which model? (Hugging Face id or local folder)"),
-    ):
-        if name not in answers:
-            answers[name] = _text(question, str(specs.default(name)), name)
+    ask_sizes(answers, ("gpus_per_node", "gpu_memory", "model"))
     if "tracker" not in answers:
         trackers: dict[str, str] = {name: name for name in TRACKERS}
-        answers["tracker"] = _select("Where should the loss curve go?", trackers, "tensorboard")
+        answers["tracker"] = select("Where should the loss curve go?", trackers, "tensorboard")
     if directory is None:
         default = given_answers.target(None, answers).name
-        directory = _text("Which directory?", default, None)
+        directory = text("Which directory?", default, None)
     return directory, answers
+
+
+def ask_rollouts(answers: Answers) -> str | None:
+    """Where they are, if that was not said, and a glance at them; returns what fits them."""
+    if "rollouts" not in answers:
+        question = "Where are the rollouts? (file or folder)"
+        answers["rollouts"] = text(question, str(specs.default("rollouts")), "rollouts")
+    return _glance_at(str(answers["rollouts"]))
+
+
+def ask_sizes(answers: Answers, names: Sequence[str]) -> None:
+    """Those of SIZES that were not said."""
+    for name in names:
+        if name not in answers:
+            answers[name] = text(SIZES[name], str(specs.default(name)), name)
 
 
 def _glance_at(path: str) -> str | None:
@@ -87,9 +109,9 @@ def _glance_at(path: str) -> str | None:
     summary = found.summary
     counted = f"{summary['rollouts']:,} rollouts of {summary['tasks']['count']:,} tasks"
     print(f"  {counted} at a glance; `rl-scaffolder inspect` says more:")
-    for weight, text in found.findings:
+    for weight, sentence in found.findings:
         if weight != "note":
-            print(f"  {'!' if weight == 'warning' else '+'} {text}")
+            print(f"  {'!' if weight == 'warning' else '+'} {sentence}")
     return found.recommended
 
 
@@ -112,15 +134,16 @@ def _ask_offered(framework: Framework, answers: Answers, fitting: str | None) ->
         if name == "generation" and answers["algorithm"] in OFFLINE:
             continue
         titles = {word: f"{word}: {TITLES[word]}" for word in words}
-        if name == "algorithm" and fitting in titles:
-            titles[fitting] += "  (fits the rollouts)"
         default = fitting if fitting in titles else words[0]
-        answers[name] = _select(question, titles, default) if len(words) > 1 else words[0]
-    if "nodes" not in answers and answers["topology"] != "local":
-        answers["nodes"] = _text("How many machines?", str(specs.default("nodes")), "nodes")
+        if fitting in titles:
+            titles[fitting] += FITS
+        answers[name] = select(question, titles, default) if len(words) > 1 else words[0]
+    if answers["topology"] != "local":
+        ask_sizes(answers, ("nodes",))
 
 
-def _select(question: str, titles: Mapping[str, str], default: str) -> str:
+def select(question: str, titles: Mapping[str, str], default: str) -> str:
+    """Ask for one of several; returns its name."""
     import questionary
 
     choices = [questionary.Choice(title, value=name) for name, title in titles.items()]
@@ -130,7 +153,7 @@ def _select(question: str, titles: Mapping[str, str], default: str) -> str:
     return chosen
 
 
-def _text(question: str, default: str, name: str | None) -> str:
+def text(question: str, default: str, name: str | None) -> str:
     """Ask for a line; an answer with a name is validated while it is typed."""
     import questionary
 

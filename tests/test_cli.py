@@ -137,7 +137,9 @@ def test_completion_offers_what_there_is() -> None:
             command, env=environment, capture_output=True, text=True
         ).stdout.split()
 
-    assert complete("rl-scaffolder ") == ["new", "inspect", "check", "frameworks"]
+    assert complete("rl-scaffolder ") == [
+        *("new", "inspect", "compare", "check", "update", "frameworks"),
+    ]
     assert complete("rl-scaffolder new --framework ") == list(discover())
     assert complete("rl-scaffolder new --algorithm d") == ["dpo", "dapo"]
 

@@ -3,6 +3,7 @@
 import importlib.util
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -149,6 +150,76 @@ def test_a_project_as_rendered_has_no_wrong_key(tool: Tool, project: Path) -> No
     findings = json.loads(tool("check", "p", "--json").stdout)["findings"]
     files = {each["file"] for each in findings}
     assert not files & {"acme_config.yaml", "smoke_config.yaml"}, findings
+
+
+def test_compare_judges_it_as_it_judges_ours(tool: Tool) -> None:
+    report = json.loads(tool("compare", "--want", "amd", "--algorithm", "sft", "--json").stdout)
+    assert sorted(each["name"] for each in report["frameworks"]) == sorted([*names(), "acme"])
+    assert report["recommended"] == "acme" and report["frameworks"][0]["score"] == 2
+    shown = tool("compare", "--want", "amd").stdout
+    assert "+ amd: Acme runs on their GPUs too [1]" in shown and "Acme 1.0: 2 of 2" in shown
+    assert "Acme 1.0" in tool("compare").stdout
+    pairs = json.loads(tool("compare", "--algorithm", "dpo", "--json").stdout)["frameworks"]
+    (acme,) = (each for each in pairs if each["name"] == "acme")
+    assert not acme["feasible"] and "compares none" in acme["reasons"][0]["reason"]
+
+
+def installed(program: Path, source: Path, version: str, folder: Path) -> dict[str, str]:
+    """An environment that has a version of the package, released as its README says."""
+    about = source / "pyproject.toml"
+    text = re.sub(r'(?m)^version = ".*"', f'version = "{version}"', about.read_text("utf-8"))
+    about.write_text(text, "utf-8")
+    (release,) = re.findall(
+        r"python -m (scaffolder.history .*)", (source / "README.md").read_text()
+    )
+    words = release.replace("1.0.0", version).split()
+    interpreter = str(program.with_name("python"))
+    done = run([interpreter, "-m", *words], source)
+    assert done.returncode == 0, done.stderr
+    build = [sys.executable, "-m", "build", "--wheel", "--no-isolation", str(source)]
+    subprocess.run([*build, "--outdir", str(folder)], check=True, capture_output=True)
+    (wheel,) = folder.glob("*.whl")
+    pip = [interpreter, "-m", "pip", "install", "--quiet", "--no-deps", "--target"]
+    subprocess.run([*pip, str(folder / "site"), str(wheel)], check=True)
+    return {**os.environ, "PYTHONPATH": str(folder / "site")}
+
+
+def test_a_newer_version_of_it_updates_its_projects(program: Path, tmp_path: Path) -> None:
+    source = shutil.copytree(SOURCE, tmp_path / "acme")
+    first = installed(program, source, "1.0.0", tmp_path / "first")
+    made = run([str(program), "new", "p", "--json", *NEW], tmp_path, env=first)
+    assert made.returncode == 0, made.stderr
+    project = tmp_path / "p"
+    overlay = source / "rl_scaffolder_acme" / "overlay"
+    (overlay / "acme_notes.md").write_text("New in 1.1.0\n")
+    trainer = overlay / "train_acme.py"
+    trainer.write_text(trainer.read_text("utf-8") + "\n# newer\n", "utf-8")
+    second = installed(program, source, "1.1.0", tmp_path / "second")
+    mine = project / "train_acme.py"
+    mine.write_text("# mine\n" + mine.read_text("utf-8"), "utf-8")
+    user = ("-c", "user.name=u", "-c", "user.email=u@u")
+    assert run(["git", *user, "commit", "--quiet", "-am", "mine"], project).returncode == 0
+    older = json.loads(run([str(program), "update", "p", "--json"], tmp_path, env=first).stdout)
+    assert older["changes"] == []
+    done = run([str(program), "update", "p", "--json"], tmp_path, env=second)
+    assert done.returncode == 0, done.stderr
+    said = json.loads(done.stdout)
+    assert said["before"].endswith("with 1.0.0") and said["after"].endswith("with 1.1.0")
+    assert {each["path"]: each["becomes"] for each in said["changes"]} == {
+        ".copier-answers.yml": "updated",
+        "acme_notes.md": "new",
+        "train_acme.py": "merged",
+    }
+    text = mine.read_text("utf-8")
+    assert text.startswith("# mine\n") and text.endswith("# newer\n")
+    assert run([str(program), "check", "p", "--json"], tmp_path, env=second).returncode in (0, 1)
+
+
+def test_its_project_becomes_one_of_ours(tool: Tool, project: Path) -> None:
+    done = tool("update", "p", "--framework", "custom", "--json")
+    assert done.returncode == 0, done.stderr
+    assert (project / "train_custom.py").is_file() and not (project / "train_acme.py").exists()
+    assert "overlay_version" not in (project / ".copier-answers.yml").read_text("utf-8")
 
 
 @pytest.mark.parametrize(

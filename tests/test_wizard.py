@@ -13,10 +13,10 @@ SIZES = ("How many GPUs", "How much memory", "Which model")
 ENTER, DOWN, CTRL_C = "\r", "\x1b[B", "\x03"
 
 
-def start(folder: Path, *arguments: str) -> pexpect.spawn:
+def start(folder: Path, *arguments: str, command: str = "new") -> pexpect.spawn:
     return pexpect.spawn(
         sys.executable,
-        ["-m", "scaffolder", "new", *arguments],
+        ["-m", "scaffolder", command, *arguments],
         cwd=str(folder),
         encoding="utf-8",
         timeout=30,
@@ -179,7 +179,7 @@ def test_answers_are_not_lost_when_they_cannot_be_planned(tmp_path: Path) -> Non
         wizard.send(ENTER)
     wizard.expect("70 billion weights")
     wizard.expect("All your answers: rl-scaffolder new p")
-    wizard.expect("gpu_memory=80")
+    wizard.expect("--model org/m-70B")
     wizard.expect(pexpect.EOF)
 
 

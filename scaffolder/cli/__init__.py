@@ -11,7 +11,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from scaffolder import __version__
-from scaffolder.cli import check, frameworks, inspect, new
+from scaffolder.cli import check, compare, frameworks, inspect, new, update
 from scaffolder.cli.quick import QuickCommand, QuickGroup
 from scaffolder.errors import UserError
 
@@ -25,7 +25,9 @@ app = typer.Typer(
 )
 app.command("new", cls=QuickCommand)(new.new)
 app.command("inspect", cls=QuickCommand)(inspect.inspect)
+app.command("compare", cls=QuickCommand)(compare.compare)
 app.command("check", cls=QuickCommand)(check.check)
+app.command("update", cls=QuickCommand)(update.update)
 app.command("frameworks", cls=QuickCommand)(frameworks.frameworks)
 
 

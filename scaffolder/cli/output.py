@@ -1,8 +1,14 @@
 """How commands print: JSON for scripts, tables for people."""
 
 import json
+import sys
 from collections.abc import Iterable, Sequence
 from typing import Any
+
+
+def on_terminal() -> bool:
+    """Whether somebody can be asked. A closed stream is None."""
+    return all(stream is not None and stream.isatty() for stream in (sys.stdin, sys.stdout))
 
 
 def print_json(value: Any) -> None:
@@ -30,7 +36,7 @@ def print_table(
     table = Table(title=title or None, title_justify="left")
     for place, name in enumerate(columns):
         width = max((len(row[place]) for row in cells), default=0) if name == unbroken else None
-        table.add_column(name, no_wrap=name == unbroken, min_width=width)
+        table.add_column(name, no_wrap=name == unbroken, min_width=width, overflow="fold")
     for row in cells:
         table.add_row(*(Text(cell) for cell in row))
     Console().print(table)

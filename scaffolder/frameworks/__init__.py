@@ -17,7 +17,7 @@ from importlib.metadata import EntryPoint, entry_points
 from typing import TYPE_CHECKING, cast
 
 from scaffolder.errors import BrokenFramework, InvalidAnswers, UnsupportedChoice
-from scaffolder.frameworks._contract import Fact, Framework, Role
+from scaffolder.frameworks._contract import Fact, Framework, Grade, Role
 from scaffolder.vocabulary import (
     ALGORITHMS,
     OFFLINE,
@@ -34,12 +34,14 @@ if TYPE_CHECKING:
 __all__ = [
     "Fact",
     "Framework",
+    "Grade",
     "Role",
     "broken",
     "discover",
     "get",
     "matrix",
     "names",
+    "nearest",
     "resolve",
     "variants",
 ]
@@ -87,7 +89,7 @@ def resolve(spec: "ProjectSpec") -> Framework:
     framework = get(spec.framework)
     reasons = framework.unsupported(spec)
     if reasons:
-        raise UnsupportedChoice(reasons, _nearest(spec, discover()))
+        raise UnsupportedChoice(reasons, nearest(spec))
     return framework
 
 
@@ -126,7 +128,9 @@ def _entry(point: EntryPoint) -> Framework:
     problem = _problem_with(framework, point.name)
     if problem:
         raise BrokenFramework(point.name, package, TypeError(f"{point.value} {problem}"))
-    return cast(Framework, framework)
+    found = cast(Framework, framework)
+    found.overlay_version = found.overlay_version or (point.dist.version if point.dist else "0")
+    return found
 
 
 def _problem_with(framework: object, name: str) -> str | None:
@@ -141,8 +145,9 @@ def _problem_with(framework: object, name: str) -> str | None:
     return None
 
 
-def _nearest(spec: "ProjectSpec", frameworks: Mapping[str, Framework]) -> str:
+def nearest(spec: "ProjectSpec") -> str:
     """The offered combination that changes least, as the flags to type."""
+    frameworks = discover()
     axes = {
         "framework": frameworks,
         "algorithm": ALGORITHMS,

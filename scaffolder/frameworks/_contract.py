@@ -6,9 +6,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Literal
 
+from scaffolder.history import Source
 from scaffolder.project import Check, Config
 from scaffolder.vocabulary import (
     OFFLINE,
+    WISHES,
     Algorithm,
     DatasetKind,
     Generation,
@@ -25,18 +27,28 @@ if TYPE_CHECKING:
 Role = Literal["algorithm", "model", "output", "tracker"]
 """What a key of a config holds: the algorithm's name, the model, the run's folder, the tracker."""
 
+Grade = Literal[0, 1, 2]
+"""How far a wish is granted: not, in part, in full."""
+
 
 @dataclass(frozen=True)
 class Fact:
     """One thing that is true of a framework, for choosing between them."""
 
     criterion: str
-    """What is compared, the same words for every framework."""
+    """What is compared, the same words for every framework; with a grade the `Wish`."""
     value: str
+    """What is so, in a line; with a grade the reason for it."""
     source: str
     """Where it was read or run."""
     date: str
     """When, ISO 8601: facts age."""
+    grade: Grade | None = None
+    """`Wish` says what each takes. Without one a fact is only shown."""
+
+    def __post_init__(self) -> None:
+        if self.grade is not None and self.criterion not in WISHES:
+            raise ValueError(f"no such wish: {self.criterion}; known: {', '.join(WISHES)}")
 
 
 class Framework(ABC):
@@ -72,6 +84,11 @@ class Framework(ABC):
     """What only this framework can find wrong with a rendered project."""
     overlay: Path | None = None
     """Folder of templates that a third-party package brings; ours are found by name."""
+    overlay_version: str = ""
+    """Version of that folder, PEP 440. Discovery takes the package's own when absent."""
+    overlay_history: Path | None = None
+    """Bundle with the released versions of that folder, which `update` starts from; see
+    `scaffolder/history.py`."""
     schemas: Path | None = None
     """Folder of config schemas, `<name>-<version>.json`, that a third-party package brings."""
 
@@ -87,6 +104,13 @@ class Framework(ABC):
         """
         key = self.config_keys.get("algorithm")
         return str(config.get(key, algorithm)) if key else algorithm
+
+    @property
+    def overlay_source(self) -> Source | None:
+        """The templates that a third-party package brings."""
+        if self.overlay is None:
+            return None
+        return Source(self.overlay, self.overlay_version, self.overlay_history)
 
     @abstractmethod
     def plan(self, spec: "ProjectSpec") -> "Plan":

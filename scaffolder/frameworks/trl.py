@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import replace
 
-from scaffolder.frameworks import Fact, Framework, _trl_checks
+from scaffolder.frameworks import Framework, _trl_checks, _trl_facts
 from scaffolder.frameworks._chat_template import judge
 from scaffolder.frameworks._schema import Schema
 from scaffolder.memory import TrainingCost
@@ -11,9 +11,6 @@ from scaffolder.plan import Plan, Server
 from scaffolder.planning import data_parallel_plan
 from scaffolder.spec import ProjectSpec
 from scaffolder.trainer import Trainer
-
-READ = "2026-11-22"
-SOURCE = "wheel trl 1.16.0"
 
 # TRL loads float32 by default: weight 4, gradient 4, AdamW 8 bytes, bf16 only inside autocast.
 FULL = TrainingCost(weight_bytes=4, gradient_bytes=4, optimizer_bytes=8)
@@ -127,13 +124,7 @@ class Trl(Framework):
         "tracker": "report_to",
     }
     checks = (_trl_checks.check,)
-    facts = (
-        Fact("licence", "Apache-2.0", SOURCE, READ),
-        Fact("installation", "pip, Python 3.11 or newer", SOURCE, READ),
-        Fact("training backends", "DDP, FSDP, DeepSpeed through Accelerate", SOURCE, READ),
-        Fact("config", "flat YAML of dataclass fields", SOURCE, READ),
-        Fact("best for", "the Hugging Face ecosystem", "design of rl-scaffolder", READ),
-    )
+    facts = _trl_facts.FACTS
 
     def unsupported(self, spec: ProjectSpec) -> list[str]:
         reasons = super().unsupported(spec)

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from scaffolder.errors import InfeasiblePlan
-from scaffolder.frameworks import Fact, Framework, _verl_checks
+from scaffolder.frameworks import Framework, _verl_checks, _verl_facts
 from scaffolder.frameworks._verl_online import cpus_per_node
 from scaffolder.memory import OVERHEAD, TrainingCost, model_billions
 from scaffolder.plan import Plan
@@ -14,9 +14,6 @@ from scaffolder.project import Config
 from scaffolder.spec import ProjectSpec
 from scaffolder.trainer import Trainer
 from scaffolder.vocabulary import Algorithm
-
-READ = "2026-11-25"
-SOURCE = "wheel verl 0.9.1"
 
 # FSDP2 keeps weights in float32 (fsdp_config.model_dtype): 4, gradients 4, AdamW 8 bytes.
 FSDP = TrainingCost(weight_bytes=4, gradient_bytes=4, optimizer_bytes=8)
@@ -50,7 +47,7 @@ TITLES = {
     "gspo": "GSPO",
 }
 NO_PAIRS = "verl 0.9.1 has no trainer for pairs or labels: TRL, OpenRLHF and NeMo-RL have dpo"
-# What verl asks for cannot be installed together; both were resolved on READ.
+# What verl asks for cannot be installed together; both were resolved on 2026-11-25.
 NO_MEGATRON = "verl[megatron] 0.9.1 wants megatron-bridge 0.5.2, which PyPI does not have"
 NO_SGLANG = "verl[sglang] 0.9.1 wants sglang 0.5.12, whose transformers 5.6.0 verl itself excludes"
 
@@ -100,14 +97,7 @@ class Verl(Framework):
         "qlora": "verl 0.9.1 trains adapters beside weights in bfloat16",
     }
     checks = (_verl_checks.check,)
-    facts = (
-        Fact("licence", "Apache-2.0", SOURCE, READ),
-        Fact("installation", "pip or container; Python 3.10 to 3.12", SOURCE, READ),
-        Fact("training backends", "FSDP2, Megatron", SOURCE, READ),
-        Fact("generation", "vLLM, SGLang", SOURCE, READ),
-        Fact("config", "Hydra tree, about 900 keys", SOURCE, READ),
-        Fact("best for", "maximum performance at scale", "design of rl-scaffolder", READ),
-    )
+    facts = _verl_facts.FACTS
 
     def config_key(self, role: str, algorithm: Algorithm) -> str | None:
         model = "model.path" if algorithm == "sft" else "actor_rollout_ref.model.path"

@@ -34,10 +34,11 @@ class Acme(Framework):
     }
     facts = (
         Fact("licence", "proprietary", SOURCE, READ),
-        Fact("training backends", "one process", SOURCE, READ),
-        Fact("best for", "those who have Acme", SOURCE, READ),
+        Fact("cpu", "`make smoke`: rollouts to a model on a CPU", SOURCE, READ, grade=2),
+        Fact("amd", "Acme runs on their GPUs too", SOURCE, READ, grade=2),
     )
     overlay = HERE / "overlay"
+    overlay_history = HERE / "overlay.bundle"
     schemas = HERE / "schemas"
 
     def unsupported(self, spec: ProjectSpec) -> list[str]:

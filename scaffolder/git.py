@@ -1,0 +1,89 @@
+"""Git, so that no setting, hook or variable of the user changes what is asked of it."""
+
+import os
+import secrets
+import subprocess
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from scaffolder.errors import GitFailed, MissingProgram
+
+EPOCH = "2026-01-01T00:00:00+00:00"
+"""Author and commit date, so that the same files give the same commit."""
+ISOLATED: Mapping[str, str] = {
+    "GIT_CONFIG_GLOBAL": os.devnull,
+    "GIT_CONFIG_NOSYSTEM": "1",
+    "GIT_AUTHOR_NAME": "rl-scaffolder",
+    "GIT_AUTHOR_EMAIL": "templates@rl-scaffolder.invalid",
+    "GIT_AUTHOR_DATE": EPOCH,
+    "GIT_COMMITTER_NAME": "rl-scaffolder",
+    "GIT_COMMITTER_EMAIL": "templates@rl-scaffolder.invalid",
+    "GIT_COMMITTER_DATE": EPOCH,
+}
+"""An environment in which the user's own settings, hooks and identity do not matter."""
+_KEPT = ("GIT_AUTHOR_", "GIT_COMMITTER_", "GIT_CONFIG_GLOBAL", "GIT_CONFIG_SYSTEM", "GIT_EXEC_PATH")
+
+
+def points_elsewhere(variable: str) -> bool:
+    """Whether an environment variable could make git work on another repository or in another way.
+
+    Hooks and wrappers set such variables; only who the user is and where the config lies matters.
+    """
+    return variable.startswith("GIT_") and not variable.startswith(_KEPT)
+
+
+def git(
+    arguments: Sequence[str],
+    where: Path,
+    environment: Mapping[str, str] | None = None,
+    *,
+    given: str | Path | None = None,
+) -> str:
+    """Run git in a folder and return what it printed.
+
+    Args:
+        given: what it reads from standard input, a text or a file.
+
+    Raises:
+        MissingProgram: when git is not installed.
+        GitFailed: with what git said.
+    """
+    inherited = {name: os.environ[name] for name in os.environ if not points_elsewhere(name)}
+    stdin = given.read_bytes() if isinstance(given, Path) else os.fsencode(given or "")
+    try:
+        result = subprocess.run(
+            ["git", *arguments],
+            cwd=where,
+            env={**inherited, **(environment or {})},
+            input=stdin,
+            capture_output=True,
+        )
+    except FileNotFoundError:
+        raise MissingProgram("git", "record which template a project came from") from None
+    if result.returncode:
+        raise GitFailed(" ".join(arguments), os.fsdecode(result.stderr))
+    return os.fsdecode(result.stdout)
+
+
+def start(repository: Path, *options: str) -> None:
+    """Make an empty repository of our own, for a while."""
+    repository.mkdir(parents=True, exist_ok=True)
+    git(["init", "--quiet", "--template=", *options], repository, ISOLATED)
+
+
+_BYTECODE = (":(exclude,glob)**/__pycache__/**", ":(exclude,glob)**/*.pyc")
+
+
+def tree_of(folder: Path, repository: Path) -> str:
+    """Put all files of a folder but bytecode into a repository; the id of their tree."""
+    objects = git(["rev-parse", "--absolute-git-dir"], repository, ISOLATED).strip()
+    fresh = {**ISOLATED, "GIT_INDEX_FILE": str(repository / secrets.token_hex(8))}
+    there = ["--git-dir", objects, "--work-tree", str(folder)]
+    git([*there, "add", "--all", "--force", "--", ".", *_BYTECODE], folder, fresh)
+    return git(["write-tree"], repository, fresh).strip()
+
+
+def commit_of(tree: str, repository: Path, message: str, parents: Sequence[str] = ()) -> str:
+    """Make a commit of a tree; the id."""
+    words = [word for parent in parents for word in ("-p", parent)]
+    return git(["commit-tree", tree, *words, "-m", message], repository, ISOLATED).strip()

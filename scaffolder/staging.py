@@ -1,0 +1,96 @@
+"""Work on a new folder beside the target, so that it appears whole, or not at all."""
+
+import secrets
+import shutil
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+
+from scaffolder.errors import TargetNotEmpty
+
+
+@contextmanager
+def folder_for(target: Path) -> Iterator[Path]:
+    """Where to render: in the target, or in its parent; folders made on the way go on failure."""
+    if target.is_dir():
+        yield target
+        return
+    missing = [folder for folder in target.parents if not folder.exists()]
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        yield target.parent
+    except BaseException:
+        for folder in missing:
+            if folder.is_dir() and not any(folder.iterdir()):
+                folder.rmdir()
+        raise
+
+
+@contextmanager
+def staging(folder: Path) -> Iterator[Path]:
+    """A new hidden folder in this one, which is gone at the end."""
+    made = folder / f".rl-scaffolder-{secrets.token_hex(4)}"
+    try:
+        made.mkdir(mode=0o700)
+        yield made
+    finally:
+        shutil.rmtree(made, ignore_errors=True)
+
+
+@contextmanager
+def one_interrupt() -> Iterator[Callable[[], None]]:
+    """Let Ctrl-C, SIGTERM and SIGHUP strike once at most, and not after the yielded call.
+
+    A second one would strike while the first one's traces are removed; a late one while the
+    finished project is moved into place.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield lambda: None
+        return
+    heard: list[int] = []
+
+    def interrupt(number: int, _: FrameType | None) -> None:
+        heard.append(number)
+        if len(heard) == 1:
+            raise KeyboardInterrupt
+
+    signals = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    before = [signal.signal(number, interrupt) for number in signals]
+    try:
+        yield lambda: heard.append(0)
+    except Exception:
+        # A git that Ctrl-C struck too fails on its own account.
+        if heard[:1] and heard[0] in signals:
+            raise KeyboardInterrupt from None
+        raise
+    finally:
+        for number, handler in zip(signals, before, strict=True):
+            signal.signal(number, handler)
+
+
+def move(project: Path, target: Path, staging: Path) -> None:
+    """Rename into place; into an empty directory that is there already, entry by entry.
+
+    Raises:
+        TargetNotEmpty: when somebody else has put something there in the meantime.
+    """
+    if not target.exists():
+        project.rename(target)
+        return
+    if set(target.iterdir()) != {staging}:
+        raise TargetNotEmpty(target)
+    moved: list[Path] = []
+    try:
+        for entry in sorted(project.iterdir()):
+            entry.rename(target / entry.name)
+            moved.append(target / entry.name)
+    except BaseException:
+        for entry in moved:
+            if entry.is_dir():
+                shutil.rmtree(entry, ignore_errors=True)
+            else:
+                entry.unlink(missing_ok=True)
+        raise
