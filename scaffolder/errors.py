@@ -166,10 +166,10 @@ class NotCommitted(UserError):
 class InTheWay(UserError):
     """Files that git does not know, where an update would write."""
 
-    def __init__(self, said: str) -> None:
+    def __init__(self, said: Sequence[str]) -> None:
         super().__init__(
             "The update would overwrite files that are not in git:",
-            reasons=[line.strip() for line in said.splitlines() if line.strip()],
+            reasons=said,
             remedy="Move or commit them. Nothing was changed.",
         )
 

@@ -57,6 +57,7 @@ def git(
             env={**inherited, **(environment or {})},
             input=stdin,
             capture_output=True,
+            start_new_session=True,  # Ctrl-C is for us: half of what git does helps nobody
         )
     except FileNotFoundError:
         raise MissingProgram("git", "record which template a project came from") from None
@@ -71,15 +72,18 @@ def start(repository: Path, *options: str) -> None:
     git(["init", "--quiet", "--template=", *options], repository, ISOLATED)
 
 
-_BYTECODE = (":(exclude,glob)**/__pycache__/**", ":(exclude,glob)**/*.pyc")
+_CACHES = tuple(
+    f":(exclude,glob)**/{name}/**"
+    for name in ("__pycache__", ".mypy_cache", ".ruff_cache", ".pytest_cache")
+)
 
 
 def tree_of(folder: Path, repository: Path) -> str:
-    """Put all files of a folder but bytecode into a repository; the id of their tree."""
+    """Put all files of a folder but caches into a repository; the id of their tree."""
     objects = git(["rev-parse", "--absolute-git-dir"], repository, ISOLATED).strip()
     fresh = {**ISOLATED, "GIT_INDEX_FILE": str(repository / secrets.token_hex(8))}
     there = ["--git-dir", objects, "--work-tree", str(folder)]
-    git([*there, "add", "--all", "--force", "--", ".", *_BYTECODE], folder, fresh)
+    git([*there, "add", "--all", "--force", "--", ".", *_CACHES], folder, fresh)
     return git(["write-tree"], repository, fresh).strip()
 
 

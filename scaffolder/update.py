@@ -155,7 +155,9 @@ class _Repository:
         try:
             git(["read-tree", "-m", "-u", "HEAD", whole], top)
         except GitFailed as error:
-            raise InTheWay("\n".join(error.reasons)) from None
+            if any("would be overwritten" in reason for reason in error.reasons):
+                raise InTheWay(error.reasons) from None
+            raise
         lines = [line for each in merged.unmerged for line in self._stages(each)]
         git(["update-index", "-z", "--index-info"], top, given="".join(dict.fromkeys(lines)))
 

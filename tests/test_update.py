@@ -5,6 +5,7 @@ import os
 import random
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -378,11 +379,12 @@ def test_interrupted_it_has_done_all_or_nothing(project: Path, newer: Tool) -> N
     for _ in range(8):
         process = subprocess.Popen(
             command, cwd=project, env=environment, stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
+            stderr=subprocess.PIPE, text=True, start_new_session=True,
         )  # fmt: skip
         time.sleep(random_.uniform(0.2, seconds))
-        process.terminate()
-        process.wait()
+        os.killpg(process.pid, signal.SIGINT)  # as Ctrl-C on a terminal does
+        told = process.communicate()[1]
+        assert "scaffolder/update.py" not in told, told
         assert state(project) in (before, after)
         done += state(project) == after
         git(project, "restore", "--source=HEAD", "--staged", "--worktree", ".")

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from scaffolder.cli import options
+from scaffolder.errors import Cancelled
 
 if TYPE_CHECKING:
     from scaffolder.update import Update
@@ -55,7 +56,10 @@ def update(
     path = Path(os.path.normpath(directory.absolute()))
     spec = all_answers.spec(path, given, before)
     plan = frameworks.resolve(spec).plan(spec)
-    done = updates.update(path, spec, plan, dry_run=dry_run)
+    try:
+        done = updates.update(path, spec, plan, dry_run=dry_run)
+    except KeyboardInterrupt:
+        raise Cancelled from None
     if as_json:
         _print_json(path, done)
     else:
