@@ -374,7 +374,9 @@ def test_interrupted_it_has_done_all_or_nothing(project: Path, newer: Tool) -> N
     after = state(project)
     git(project, "restore", "--source=HEAD", "--staged", "--worktree", ".")
     command = [sys.executable, "-m", "scaffolder", "update"]
-    environment = {**os.environ, "PYTHONPATH": str(newer.folder)}
+    temporary = project.parent / "temporary"
+    temporary.mkdir()
+    environment = {**os.environ, "PYTHONPATH": str(newer.folder), "TMPDIR": str(temporary)}
     seconds, done = 4.0, 0
     for _ in range(8):
         process = subprocess.Popen(
@@ -389,7 +391,7 @@ def test_interrupted_it_has_done_all_or_nothing(project: Path, newer: Tool) -> N
         done += state(project) == after
         git(project, "restore", "--source=HEAD", "--staged", "--worktree", ".")
     assert done < 8
-    assert not list(Path(os.environ.get("TMPDIR", "/tmp")).glob(".rl-scaffolder-*/merge"))
+    assert not list(temporary.glob("*"))
 
 
 # --- the history that ships ---
