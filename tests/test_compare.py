@@ -452,7 +452,7 @@ def test_what_was_said_is_not_asked_and_nothing_need_matter(tmp_path: Path) -> N
     terminal.expect("What matters to you")
     terminal.send(ENTER)
     terminal.expect("can do sft, dpo, grpo")
-    terminal.expect("none is put first")
+    terminal.expect(r"none\s+is\s+put\s+first")
     terminal.expect(pexpect.EOF)
     terminal.close()
     assert terminal.exitstatus == 0
