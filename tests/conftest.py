@@ -23,7 +23,7 @@ pytest_plugins = ("custom_runs",)
 sys.dont_write_bytecode = True
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["OMP_NUM_THREADS"] = "1"
-SMOKE_SECONDS = 180
+SMOKE_SECONDS = 300
 
 Result = subprocess.CompletedProcess[str]
 Command = Callable[..., Result]
