@@ -49,9 +49,8 @@ def run(framework: str) -> Run:
     with tempfile.TemporaryDirectory() as folder:
         report = Path(folder) / "report.xml"
         command = [interpreter, "-m", "pytest", HERE / framework, f"--junit-xml={report}"]
-        two = ["-n", "2", "--dist", "loadgroup", "-p", "no:cacheprovider"]
         code = subprocess.run(
-            [*map(str, command), *two], cwd=ROOT, env=variables(framework)
+            [*map(str, command), "-p", "no:cacheprovider"], cwd=ROOT, env=variables(framework)
         ).returncode
         ran, skipped = _counted(report)
     ran += f" in {time.monotonic() - begun:.0f} s" + (

@@ -12,8 +12,6 @@ from contracts.environment import variables
 from contracts.rendering import variant
 from contracts.verl.conftest import VERL, prepared
 
-pytestmark = pytest.mark.xdist_group("ray")
-"""One at a time: Ray keeps its state in one place of a machine."""
 LIMIT = 300
 """Seconds. verl waits without end for what Ray does not have, which is a failure here."""
 

@@ -12,8 +12,6 @@ import pytest
 from contracts.environment import variables
 from contracts.rendering import variant
 
-pytestmark = pytest.mark.xdist_group("ray")
-"""One at a time: Ray keeps its state in one place of a machine."""
 STUB = """
 import os
 from types import SimpleNamespace
