@@ -89,15 +89,8 @@ class History:
         commit = git.commit_of(self._now, self.repository, message, parents)
         git.git(["tag", f"v{source.version}", commit], self.repository, git.ISOLATED)
         assert source.bundle is not None
-        pack = [
-            "-c",
-            "pack.threads=1",
-            "bundle",
-            "create",
-            "--quiet",
-            str(source.bundle.absolute()),
-        ]
-        git.git([*pack, "--tags"], self.repository, git.ISOLATED)
+        bundle = ["bundle", "create", "--quiet", str(source.bundle.absolute()), "--tags"]
+        git.git(["-c", "pack.threads=1", *bundle], self.repository, git.ISOLATED)
         return True
 
     def _trees_of_releases(self) -> dict[str, str]:

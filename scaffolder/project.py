@@ -118,12 +118,11 @@ def load(path: Path) -> Project:
         NoProject: when there is none in this folder, or one of another version of the tool.
     """
     from scaffolder.plan import Plan
-    from scaffolder.spec import ProjectSpec, build
+    from scaffolder.spec import build
 
     answers = read_answers(path)
-    known = {name: answers[name] for name in ProjectSpec.model_fields if name in answers}
     try:
-        spec = build(known)
+        spec = build(choices(answers))
         plan = Plan.model_validate(answers["plan"])
     except (UserError, ValueError, KeyError) as error:
         raise NoProject(path, f"its {ANSWERS} is of another version: {_words(error)}") from None
@@ -150,6 +149,13 @@ def read_answers(path: Path) -> Mapping[str, Any]:
     if not isinstance(answers, dict):
         raise NoProject(path, f"its {ANSWERS} holds no answers")
     return answers
+
+
+def choices(answers: Mapping[str, Any]) -> dict[str, Any]:
+    """The answers that the user chose, of those that this version knows."""
+    from scaffolder.spec import ProjectSpec
+
+    return {name: answers[name] for name in ProjectSpec.model_fields if name in answers}
 
 
 def read_config(folder: Path, name: str) -> Config:

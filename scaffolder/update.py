@@ -28,6 +28,7 @@ KINDS: Mapping[Kind, str] = {
     "removed": "go; you had not edited them",
 }
 """What becomes of a file, in words."""
+TAKE_BACK = "`git restore --source=HEAD --staged --worktree .`"
 
 
 @dataclass(frozen=True)
@@ -152,14 +153,15 @@ class _Repository:
         tree = git(["rev-parse", f"{merged.commit}^{{tree}}"], self.path).strip()
         whole = self._with(tree, merge.work) if self.prefix else tree
         top = Path(git(["rev-parse", "--show-toplevel"], self.path).rstrip("\n"))
+        lines = [line for each in merged.unmerged for line in self._stages(each)]
         try:
             git(["read-tree", "-m", "-u", "HEAD", whole], top)
+            git(["update-index", "-z", "--index-info"], top, given="".join(dict.fromkeys(lines)))
         except GitFailed as error:
             if any("would be overwritten" in reason for reason in error.reasons):
                 raise InTheWay(error.reasons) from None
+            error.remedy = f"Files may have changed: {TAKE_BACK} in the project takes it back."
             raise
-        lines = [line for each in merged.unmerged for line in self._stages(each)]
-        git(["update-index", "-z", "--index-info"], top, given="".join(dict.fromkeys(lines)))
 
     def _with(self, tree: str, work: Path) -> str:
         """The whole repository's tree, with another one in the project's place."""

@@ -48,12 +48,10 @@ def update(
     from scaffolder import answers as all_answers
     from scaffolder import frameworks, project
     from scaffolder import update as updates
-    from scaffolder.spec import ProjectSpec
 
     given = all_answers.gather(None, assignments or [], options.given(locals()))
-    saved = project.read_answers(directory.absolute())
-    before = {name: saved[name] for name in ProjectSpec.model_fields if name in saved}
     path = Path(os.path.normpath(directory.absolute()))
+    before = project.choices(project.read_answers(path))
     spec = all_answers.spec(path, given, before)
     plan = frameworks.resolve(spec).plan(spec)
     try:
@@ -79,7 +77,7 @@ def _print_json(path: Path, done: "Update") -> None:
 
 
 def _show(done: "Update", *, dry_run: bool) -> None:
-    from scaffolder.update import KINDS
+    from scaffolder.update import KINDS, TAKE_BACK
 
     arrow = f" -> {done.after}" if done.before != done.after else ", as before"
     print(f"Templates {done.before}{arrow}.")
@@ -100,4 +98,4 @@ def _show(done: "Update", *, dry_run: bool) -> None:
         print("All of it is staged: see `git diff --cached`, then commit.")
     if any(change.path == "pyproject.toml" for change in done.changes):
         print("Requirements may have changed: `make install`.")
-    print("To take it back: `git restore --source=HEAD --staged --worktree .` in the project.")
+    print(f"To take it back: {TAKE_BACK} in the project.")
