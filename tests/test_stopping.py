@@ -247,6 +247,49 @@ def test_a_run_killed_while_it_writes_its_output_is_made_again(
     assert {name: after[name] for name in expected} == expected
 
 
+KILLED_WHILE_IT_JOINS = """
+import os
+import dataprep.joined as joined
+calls = 0
+def {name}(*given, real=joined.{owner}{name}):
+    global calls
+    calls += 1
+    if calls == {call} and not {after}:
+        os._exit(9)
+    real(*given)
+    if calls == {call}:
+        os._exit(9)
+joined.{owner}{name} = {name}
+"""
+
+
+@pytest.mark.parametrize(
+    ("owner", "name", "call", "after"),
+    [("", "append", 4, True), ("Path.", "replace", 3, False), ("Path.", "replace", 3, True)],
+    ids=["rows without a note", "a note not in place", "rows that stand twice"],
+)
+def test_a_run_killed_while_it_joins_rows_is_continued(
+    tmp_path: Path, rollouts: Path, owner: str, name: str, call: int, after: bool
+) -> None:
+    """Rows of finished spans move into one file while others are read: none is lost or doubled."""
+    script, options = PREPARE, "--kind sft --eval_share 0.2"
+    expected = unbroken(tmp_path, script, options)
+    broken = command(script, options)
+    broken[2] = (
+        KILLED_WHILE_IT_JOINS.format(owner=owner, name=name, call=call, after=after) + broken[2]
+    )
+    ended = subprocess.run(broken, cwd=tmp_path, env=ENVIRONMENT, capture_output=True)
+    assert ended.returncode == 9, ended.stderr
+    assert (tmp_path / ".out.jsonl.work" / "joined.json").is_file()
+    done = subprocess.run(
+        command(script, options), cwd=tmp_path, env=ENVIRONMENT, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    found = everything(tmp_path)
+    assert {name: found[name] for name in expected} == expected
+    assert not left_behind(tmp_path)
+
+
 def processes_of(group: int) -> list[str]:
     """Those that have not ended; a container may never clear away those that have."""
     listed = subprocess.run(["ps", "-eo", "pgid=,stat=,args="], capture_output=True, text=True)

@@ -1,7 +1,7 @@
 """One run from inputs to outputs: what is read, where the work lies, and how it ends."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,8 @@ from .engine import Engine, EngineName, processors, start
 from .errors import UserError
 from .gather import Part, Spans
 from .index import partitions_for
-from .manifest import Counts
+from .joined import joining
+from .manifest import Counts, print_counts
 from .parquet import Columns
 from .progress import progress
 from .read import Advance, Span, find, is_stream, name_of, size_of, size_on_disk, spans
@@ -25,7 +26,7 @@ from .write import Output, beside, explained
 SMALLEST_SPAN = 32 * 2**20
 LARGEST_SPAN = 2**30
 """Bytes. A span is what is done again after a run was killed."""
-SPANS_PER_WORKER = 4
+SPANS_PER_WORKER = 8
 FEW_LINES = 1000
 """From here on a share of bad lines means something, and a run is stopped early."""
 
@@ -69,7 +70,10 @@ class Run:
         numbered = list(enumerate(self._parts))
         step = partial(_work, job=self._job, folder=self.folder)
         sizes = [size_on_disk(part) for part in self._parts]
-        with progress(title, size_of(self._files) or None, "B") as bar:
+        # Rows that all stay as they are need not wait for the end.
+        apart = self._job.compared or len(self._parts) == 1
+        joined = nullcontext() if apart else joining(self.folder)
+        with progress(title, size_of(self._files) or None, "B") as bar, joined as rows:
             if self.engine.alone:
                 step = partial(step, advance=lambda more, _: bar.update(more))
             for report in self.engine.map(step, [*summed, *numbered]):
@@ -77,6 +81,8 @@ class Run:
                     self._sources[report.file] = report
                     continue
                 self._reports.append(report)
+                if rows is not None:
+                    rows.take(len(self._reports) - 1, report)
                 if not self.engine.alone:
                     bar.update(report.bytes)
                 self._count()
@@ -85,7 +91,8 @@ class Run:
         self._write_rejected()
         self._stop_when_bad()
         folders = [span_folder(self.folder, number) for number, _ in numbered]
-        return Spans(folders, self._parts, self._reports, self._job.partitions)
+        together = None if apart else self.folder
+        return Spans(folders, self._parts, self._reports, self._job.partitions, together)
 
     def finish(
         self,
@@ -245,14 +252,3 @@ def _refuse_overwriting(files: Sequence[Path], outputs: Sequence[Path]) -> None:
     for output in outputs:
         if any(not is_stream(f) and output.exists() and f.samefile(output) for f in files):
             raise UserError(f"{output} is also an input.", "Choose another --output.")
-
-
-def print_counts(counts: Counts) -> None:
-    """One table: what was read, what became of it."""
-    for name, value in counts.items():
-        if isinstance(value, dict):
-            print(f"{sum(value.values()):>10,}  {name}")
-            for reason, count in sorted(value.items(), key=lambda item: -item[1]):
-                print(f"{count:>14,}  {reason}")
-        else:
-            print(f"{value:>10,}  {name}")

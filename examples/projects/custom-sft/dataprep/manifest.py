@@ -77,6 +77,17 @@ def source(path: Path, digest: str | None = None) -> Source:
         return Source(name_of(path), size, f"XXH3_128:{digest or _digest(path)}")
 
 
+def print_counts(counts: Counts) -> None:
+    """One table: what was read, what became of it."""
+    for name, value in counts.items():
+        if isinstance(value, dict):
+            print(f"{sum(value.values()):>10,}  {name}")
+            for reason, count in sorted(value.items(), key=lambda item: -item[1]):
+                print(f"{count:>14,}  {reason}")
+        else:
+            print(f"{value:>10,}  {name}")
+
+
 def _digest(path: Path) -> str:
     digest, buffer = xxhash.xxh3_128(), bytearray(BUFFER)
     with path.open("rb", buffering=0) as file:

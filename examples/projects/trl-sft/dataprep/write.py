@@ -58,7 +58,7 @@ class Output:
                 self._file = self._partial.open("r+b", buffering=BUFFER)
                 self._file.seek(0, os.SEEK_END)
             else:
-                _append(path, self._file)
+                append(path, self._file)
                 path.unlink()
         self.rows += rows
 
@@ -88,8 +88,8 @@ class Output:
             self._partial.unlink(missing_ok=True)
 
 
-def _append(path: Path, file: BinaryIO) -> None:
-    """Copy inside the kernel where it can, which is several times cheaper."""
+def append(path: Path, file: BinaryIO) -> None:
+    """Copy to the end of a file, inside the kernel where it can, which is several times cheaper."""
     file.flush()
     with path.open("rb") as source:
         try:

@@ -15,6 +15,7 @@ from .engine import Engine
 from .errors import Unusable
 from .filter import TaskRules
 from .index import NO_ROW, PACKED, Entry, packed_in_order, place_of, read
+from .joined import joined_name
 from .normalise import Shape, head_of, rollout_of
 from .read import Span
 from .record import parse
@@ -36,6 +37,8 @@ class Spans(NamedTuple):
     parts: Sequence[Span]
     reports: Sequence[Report]
     partitions: int
+    joined: Path | None = None
+    """The folder with the rows of all spans in one file a stream, where all of them stay."""
 
     def rows(self, stream: int) -> int:
         return sum(report.rows.get(stream, 0) for report in self.reports)
@@ -85,6 +88,9 @@ def left(spans: Spans, rules: TaskRules, picks: Picks, stream: int, engine: Engi
 
 def everything(spans: Spans, stream: int) -> list[Part]:
     """All rows of a stream, in the order of the input."""
+    if spans.joined is not None:
+        rows = spans.rows(stream)
+        return [(spans.joined / joined_name(stream), rows)] if rows else []
     found = []
     for folder, report in zip(spans.folders, spans.reports, strict=True):
         if rows := report.rows.get(stream, 0):
