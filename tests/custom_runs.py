@@ -167,24 +167,29 @@ def command_line(*arguments: str, **overrides: object) -> list[str]:
 
 def started(*arguments: str, processes: int = 1, **overrides: object) -> "subprocess.Popen[str]":
     """The same in processes of its own, in this folder."""
+    return _started(sys.executable, processes, command_line(*arguments, **overrides))
+
+
+def torchrun(*arguments: str, processes: int = 2, **overrides: object) -> str:
+    """Run it to its end; what it said."""
+    from projects import interpreter
+
+    process = _started(interpreter(), processes, command_line(*arguments, **overrides))
+    said, _ = process.communicate(timeout=180)
+    assert process.returncode == 0, said
+    return said
+
+
+def _started(program: str, processes: int, command: list[str]) -> "subprocess.Popen[str]":
     together = ["-m", "torch.distributed.run", "--standalone", "--shutdown_timeout=600"]
     together.append(f"--nproc_per_node={processes}")
-    launcher = [sys.executable, *(together if processes > 1 else [])]
     return subprocess.Popen(
-        [*launcher, *command_line(*arguments, **overrides)],
+        [program, *(together if processes > 1 else []), *command],
         env=ENVIRONMENT,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
     )
-
-
-def torchrun(*arguments: str, processes: int = 2, **overrides: object) -> str:
-    """Run it to its end; what it said."""
-    process = started(*arguments, processes=processes, **overrides)
-    said, _ = process.communicate(timeout=180)
-    assert process.returncode == 0, said
-    return said
 
 
 def write_rows(rows: list[Json]) -> None:

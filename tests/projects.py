@@ -3,7 +3,6 @@
 import json
 import shlex
 import stat
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -11,10 +10,16 @@ from typing import Any
 
 import pytest
 
-from conftest import Result, run
+import warm
+from conftest import TOOL, Result, run
 from scaffolder.frameworks import discover
 
 SAMPLE = "tests/sample_rollouts.jsonl"
+LIBRARIES = (
+    "torch", "torch.distributed.run", "torch.utils.tensorboard", "transformers", "accelerate",
+    "datasets", "peft", "trl.trainer.sft_trainer", "transformers.models.qwen3.modeling_qwen3",
+)  # fmt: skip
+"""What trainers import, which takes longer than all else that they do in tests."""
 
 
 def choices(*frameworks: str) -> list[Any]:
@@ -28,19 +33,25 @@ def choices(*frameworks: str) -> list[Any]:
 
 
 def render(folder: Path, *arguments: str) -> Path:
-    command = [sys.executable, "-m", "scaffolder", "new", "p", "--yes", "--json", *arguments]
-    result = run(command, folder)
+    words = ["-m", "scaffolder", "new", "p", "--yes", "--json", *arguments]
+    result = run([warm.python(*TOOL), *words], folder)
     assert result.returncode == 0, result.stderr
     return folder / "p"
 
 
-def make(project: Path, *arguments: str, **options: Any) -> Result:
-    command = ["make", f"PYTHON={shlex.quote(sys.executable)}", *arguments]
+def interpreter() -> str:
+    """A `python` that has imported the libraries."""
+    return warm.python(*LIBRARIES)
+
+
+def make(project: Path, *arguments: str, program: str | None = None, **options: Any) -> Result:
+    """make in a project, whose scripts run with a Python that has imported, or another one."""
+    command = ["make", f"PYTHON={shlex.quote(program or interpreter())}", *arguments]
     return run(command, project, **options)
 
 
 def python(project: Path, *arguments: str, **options: Any) -> Result:
-    return run([sys.executable, *arguments], project, **options)
+    return run([interpreter(), *arguments], project, **options)
 
 
 def rows(path: Path) -> list[dict[str, Any]]:

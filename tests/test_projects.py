@@ -4,6 +4,7 @@ import os
 import re
 import shlex
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,8 @@ import pytest
 from conftest import run
 from projects import choices, curve, make, python, render, rows, script
 
+SMOKE_SECONDS = 300
+"""Of a machine that is busy with other tests; about a minute where it is not."""
 EVERY = pytest.mark.parametrize("smoked", choices(), indirect=True)
 
 
@@ -68,8 +71,10 @@ def test_the_check_reports_lengths_and_reads_everything(smoked: Path) -> None:
 @pytest.mark.parametrize("framework", ["trl", "custom"])
 def test_the_smoke_run_trains_in_two_processes_too(tmp_path: Path, framework: str) -> None:
     project = render(tmp_path, "--framework", framework, "--algorithm", "sft")
-    result = make(project, "smoke", "SMOKE_PROCESSES=2")
+    began = time.monotonic()
+    result = make(project, "smoke", "SMOKE_PROCESSES=2", program=sys.executable)
     assert result.returncode == 0, result.stdout + result.stderr
+    assert time.monotonic() - began < SMOKE_SECONDS
     assert "ok: smoke/run/final loads" in result.stdout
     assert "2 process(es)" in result.stdout
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from projects import choices, curve, python, render, rows, train, until
+from projects import choices, curve, interpreter, python, render, rows, train, until
 
 SMOKED = pytest.mark.parametrize("smoked", choices("trl"), indirect=True)
 SMOKE = ("--data_path", "smoke/training_data.jsonl", "--config", "smoke_config.yaml")
@@ -133,7 +133,7 @@ def test_a_run_that_is_killed_goes_on(
     data = ["--data_path", "training_data.jsonl", "--config", "smoke_config.yaml"]
     words = [*data, "--save_steps", "1", "--logging_steps", "1", "--output_dir", str(output)]
     launcher = ["-m", "torch.distributed.run", "--standalone", f"--nproc_per_node={processes}"]
-    command = [sys.executable, *launcher, "train_trl.py", *words]
+    command = [interpreter(), *launcher, "train_trl.py", *words]
     broken = []
     for kill in range(3):
         began = newest(output)
