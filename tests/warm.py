@@ -186,6 +186,7 @@ def _accepted(listening: socket.socket, waiting: selectors.BaseSelector) -> None
                 key.data[0].detach()
         connection.close()
         _become(asked, files)
+    os.setpgid(process, process)  # here too: whoever is first
     for file in files:
         os.close(file)
     connection.sendall(SIZE.pack(process))
@@ -197,8 +198,9 @@ def _ended(key: selectors.SelectorKey, waiting: selectors.BaseSelector) -> None:
     """A script has ended, or who asked for it has."""
     connection, process = key.data
     if key.fileobj is connection:
-        waiting.unregister(connection)
-        os.killpg(process, signal.SIGKILL)
+        if connection in waiting.get_map():  # else both have ended at once
+            waiting.unregister(connection)
+            os.killpg(process, signal.SIGKILL)
         return
     waiting.unregister(key.fileobj)
     os.close(key.fd)

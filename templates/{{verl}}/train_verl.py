@@ -24,9 +24,10 @@ ALONE = {
     "WORLD_SIZE": "1",
     "LOCAL_RANK": "0",
     "MASTER_ADDR": "127.0.0.1",
-    "MASTER_PORT": "29501",
+    "MASTER_PORT": "0",
 }
-"""What torchrun tells each of its processes, for one that was started without it."""
+"""What torchrun tells each of its processes, for one that was started without it; a port that is
+free, since other runs may be on the same machine."""
 
 
 def main() -> None:

@@ -8,6 +8,8 @@ import sys
 import tempfile
 import time
 from collections import Counter
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from importlib import import_module
 from pathlib import Path
 from typing import NamedTuple
@@ -18,6 +20,10 @@ from scaffolder.cli.output import print_table
 from scaffolder.frameworks import discover
 
 HERE = Path(__file__).resolve().parent
+TWO_AT_A_TIME = ("-n", "2", "-m", "not alone")
+ALONE = ("-m", "alone")
+NOTHING_TO_RUN = 5
+"""Exit code of pytest."""
 
 
 class Run(NamedTuple):
@@ -36,36 +42,46 @@ def folders() -> list[str]:
     return names
 
 
-def run(framework: str) -> Run:
-    """Every test of a framework's folder, in its environment."""
+def run(framework: str, interpreter: Path | Exception) -> Run:
+    """Every test of a framework's folder, in its environment, unless it could not be made."""
     print(f"\n{framework} {discover()[framework].version}", flush=True)
     not_run: dict[str, str] = getattr(import_module(f"contracts.{framework}"), "NOT_RUN", {})
     reasons = [f"{what}: {why}" for what, why in not_run.items()]
+    if isinstance(interpreter, Exception):
+        return Run(framework, True, f"nothing: {interpreter}", reasons)
     begun = time.monotonic()
-    try:
-        interpreter = python(framework)
-    except subprocess.CalledProcessError as error:
-        return Run(framework, True, f"nothing: {error.cmd[2:5]} failed", reasons)
     with tempfile.TemporaryDirectory() as folder:
-        report = Path(folder) / "report.xml"
-        command = [interpreter, "-m", "pytest", HERE / framework, f"--junit-xml={report}"]
-        code = subprocess.run(
-            [*map(str, command), "-p", "no:cacheprovider"], cwd=ROOT, env=variables(framework)
-        ).returncode
-        ran, skipped = _counted(report)
-    ran += f" in {time.monotonic() - begun:.0f} s" + (
-        f" (pytest ended with {code})" if code else ""
-    )
-    return Run(framework, code != 0, ran, reasons + skipped)
+        reports = [Path(folder) / "two.xml", Path(folder) / "alone.xml"]
+        test = [str(interpreter), "-m", "pytest", str(HERE / framework), "-p", "no:cacheprovider"]
+        codes = [
+            subprocess.run(
+                [*test, f"--junit-xml={report}", *how], cwd=ROOT, env=variables(framework)
+            ).returncode
+            for report, how in zip(reports, (TWO_AT_A_TIME, ALONE), strict=True)
+        ]
+        ran, skipped = _counted(reports)
+    failed = [code for code in codes if code not in (0, NOTHING_TO_RUN)]
+    ran += f" in {time.monotonic() - begun:.0f} s"
+    ran += "".join(f" (pytest ended with {code})" for code in failed)
+    return Run(framework, bool(failed) or codes[0] != 0, ran, reasons + skipped)
 
 
-def _counted(report: Path) -> tuple[str, list[str]]:
+def made(framework: str) -> Path | Exception:
+    """The interpreter of a framework's environment, or why there is none."""
+    try:
+        return python(framework)
+    except subprocess.CalledProcessError as error:
+        return error
+
+
+def _counted(reports: Sequence[Path]) -> tuple[str, list[str]]:
     """How many tests of each file ran, and what was skipped."""
-    if not report.is_file():
+    trees = [ElementTree.parse(report) for report in reports if report.is_file()]
+    if not trees:
         return "nothing", []
     counts: Counter[str] = Counter()
     skipped = []
-    for case in ElementTree.parse(report).iter("testcase"):
+    for case in (each for tree in trees for each in tree.iter("testcase")):
         name = case.get("classname", "").rpartition(".")[2].removeprefix("test_")
         reason = case.find("skipped")
         if reason is None:
@@ -85,7 +101,9 @@ def main(arguments: list[str]) -> int:
     names = [word for word in arguments if not word.startswith("-")] or folders()
     if "--schemas" in arguments:
         return int(sum(schemas(name) for name in names) > 0)
-    runs = [run(name) for name in names]
+    with ThreadPoolExecutor(2) as pool:  # pip waits for disks and indexes as often as it computes
+        interpreters = list(pool.map(made, names))
+    runs = [run(*each) for each in zip(names, interpreters, strict=True)]
     rows = [
         [
             f"{each.framework} {discover()[each.framework].version}",

@@ -15,6 +15,8 @@ ROOT = Path(__file__).resolve().parents[2]
 FOLDER = ROOT / ".venv" / "contracts"
 RENDERING = ("jinja2>=3.1", "jinja2-ansible-filters>=1.3", "pydantic>=2.11")
 """What `rendering.py` and the adapters need; of the tool's dependencies these alone."""
+RUNNING = ("pytest-xdist>=3.6",)
+"""What runs the tests, beside the pytest that projects pin."""
 PREPARATION = ("msgspec", "PyYAML", "tqdm", "xxhash", "zstandard", "pyarrow", "pytest")
 """Packages whose pins stand in the template's pyproject."""
 
@@ -29,7 +31,7 @@ def requirements(framework: str) -> list[str]:
         for pin in discover()[framework].requirements
         if needed is None or pin.split("==")[0] in needed
     ]
-    return sorted({*pins, *extra, *RENDERING, *_pins()})
+    return sorted({*pins, *extra, *RENDERING, *RUNNING, *_pins()})
 
 
 def _pins() -> list[str]:

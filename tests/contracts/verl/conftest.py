@@ -2,6 +2,8 @@
 
 import subprocess
 import sys
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -39,6 +41,14 @@ def prepared(folder: Path, kind: str, name: str = "training_data.jsonl") -> Path
         )
         assert done.returncode == 0, done.stderr
     return output
+
+
+@pytest.fixture
+def ray_folder() -> Iterator[dict[str, str]]:
+    """Variables with which Ray keeps its state apart: it joins whatever cluster is in /tmp/ray,
+    also one that a test before has left and that is just ending. Names of sockets must be short."""
+    with tempfile.TemporaryDirectory(prefix="ray-", ignore_cleanup_errors=True) as folder:
+        yield {"RAY_TMPDIR": folder}
 
 
 @pytest.fixture

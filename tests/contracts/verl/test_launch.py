@@ -12,13 +12,15 @@ from contracts.environment import variables
 from contracts.rendering import variant
 from contracts.verl.conftest import VERL, prepared
 
+pytestmark = pytest.mark.alone
+"""Ray on a busy machine gives up, and a launch script stops what there is of Ray on its machine."""
 LIMIT = 300
 """Seconds. verl waits without end for what Ray does not have, which is a failure here."""
 
 
 @pytest.mark.parametrize(("algorithm", "own"), [("grpo", False), ("ppo", False), ("grpo", True)])
 def test_main_ppo_gets_as_far_as_asking_for_a_gpu(
-    algorithm: str, own: bool, model: Path, tmp_path: Path
+    algorithm: str, own: bool, model: Path, tmp_path: Path, ray_folder: dict[str, str]
 ) -> None:
     """Config, data, tokenizer, TransferQueue and resource pools are the real trainer's by then."""
     rows = prepared(tmp_path, "prompts")
@@ -39,7 +41,7 @@ def test_main_ppo_gets_as_far_as_asking_for_a_gpu(
     done = subprocess.run(
         [sys.executable, *words],
         cwd=tmp_path,
-        env=variables("verl"),
+        env={**variables("verl"), **ray_folder},
         text=True,
         capture_output=True,
         timeout=LIMIT,

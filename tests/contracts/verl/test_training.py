@@ -11,10 +11,17 @@ from pathlib import Path
 import pytest
 import yaml
 
+import warm
 from contracts.environment import ROOT, variables
 from contracts.rendering import variant
 from contracts.verl.conftest import BASE, VERL
 
+LIBRARIES = (
+    "torch", "torch.distributed.run", "torch.utils.tensorboard", "accelerate", "datasets", "hydra",
+    "pandas", "peft", "ray", "tensordict", "torchdata.stateful_dataloader", "transformers",
+    "transformers.models.qwen3.modeling_qwen3",
+)  # fmt: skip
+"""What verl imports; itself it is not copied, since `cpu` changes it while it is imported."""
 STEPS = 4
 CHANGES = (
     f"trainer.total_training_steps={STEPS}",
@@ -27,8 +34,9 @@ def run(folder: Path, *words: str, processes: int = 1) -> "subprocess.CompletedP
     """train_verl.py, on the CPU."""
     launcher = ["-m", "torch.distributed.run", "--standalone", f"--nproc_per_node={processes}"]
     words = (*(launcher if processes > 1 else ()), "-m", "contracts.verl.cpu", *words)
+    program = warm.python(*LIBRARIES)
     return subprocess.run(
-        [sys.executable, *words], cwd=folder, env=variables("verl"), text=True, capture_output=True
+        [program, *words], cwd=folder, env=variables("verl"), text=True, capture_output=True
     )
 
 
