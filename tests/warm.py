@@ -263,7 +263,8 @@ def _execute(words: list[str]) -> None:
     else:
         here = str(Path(words[0]).resolve().parent)
         sys.argv, sys.path = words, [here, *paths, *installed]
-        exec(compile(Path(words[0]).read_bytes(), words[0], "exec"), _main(words[0]))
+        file = str(Path(words[0]).absolute())
+        exec(compile(Path(file).read_bytes(), file, "exec"), _main(file))
 
 
 def _main(file: str | None = None) -> dict[str, Any]:
