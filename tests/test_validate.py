@@ -118,8 +118,11 @@ def test_rows_of_every_real_rollout_pass(shape: Shape) -> None:
 @pytest.mark.parametrize("options", ["", "--pairs all --whole"], ids=["turn", "whole"])
 def test_pairs_of_real_rollouts_pass(tmp_path: Path, options: str) -> None:
     made = 0
+    given = tmp_path / "in.jsonl"
     for file in real.FILES:
-        words = f"--input {file.resolve()} --kind preference --eval_share 0 --max_bad_share 1"
+        given.unlink(missing_ok=True)
+        given.symlink_to(file.resolve())
+        words = "--input in.jsonl --kind preference --eval_share 0 --max_bad_share 1"
         if inside(CUSTOM, tmp_path, f"{words} {options}").returncode == 0:
             made += validate.check_rows(tmp_path / "out.jsonl", "preference")
     assert made

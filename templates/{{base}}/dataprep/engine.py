@@ -95,10 +95,13 @@ def _processes(workers: int, lock: int | None) -> Iterator[Engine]:
             exit_code=1,
         ) from None
     finally:
-        # After an error nobody waits for what is still being computed.
+        # After an error nobody waits for what is still being computed. The pool's thread may then
+        # trip over what it finds cancelled, which is of no interest to anybody.
+        hook, threading.excepthook = threading.excepthook, lambda _: None
         for process in active_children():
             process.terminate()
         pool.shutdown(cancel_futures=True)
+        threading.excepthook = hook
 
 
 def _begin(lock: int | None) -> None:
