@@ -290,6 +290,23 @@ def test_a_run_killed_while_it_joins_rows_is_continued(
     assert not left_behind(tmp_path)
 
 
+def test_joined_rows_that_never_reached_the_disk_are_not_taken_for_rows(
+    tmp_path: Path, rollouts: Path
+) -> None:
+    """A machine that stops may keep the note and lose what it is about."""
+    options = "--kind sft --eval_share 0.2"
+    broken = command(PREPARE, options)
+    broken[2] = (
+        KILLED_WHILE_IT_JOINS.format(owner="", name="append", call=4, after=True) + broken[2]
+    )
+    assert subprocess.run(broken, cwd=tmp_path, env=ENVIRONMENT).returncode == 9
+    os.truncate(tmp_path / ".out.jsonl.work" / "joined-0.jsonl", 10)
+    words = command(PREPARE, options)
+    done = subprocess.run(words, cwd=tmp_path, env=ENVIRONMENT, capture_output=True, text=True)
+    assert done.returncode == 1 and "is damaged" in done.stderr
+    assert subprocess.run(words, cwd=tmp_path, env=ENVIRONMENT).returncode == 0
+
+
 def processes_of(group: int) -> list[str]:
     """Those that have not ended; a container may never clear away those that have."""
     listed = subprocess.run(["ps", "-eo", "pgid=,stat=,args="], capture_output=True, text=True)

@@ -24,6 +24,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -58,11 +59,12 @@ def _started(modules: tuple[str, ...]) -> Path:
     with log.open("w") as said:
         server = subprocess.Popen(
             [sys.executable, script, "serve", str(folder), *modules], env=environment,
-            stdin=subprocess.DEVNULL, stdout=said, stderr=said, start_new_session=True,
+            stdin=subprocess.PIPE, stdout=said, stderr=said, start_new_session=True,
         )  # fmt: skip
 
     def end() -> None:
-        server.terminate()
+        assert server.stdin
+        server.stdin.close()
         server.wait()
         temporary.cleanup()
 
@@ -123,7 +125,7 @@ def _received(connection: socket.socket, size: int) -> bytes:
     while len(data) < size:
         more = connection.recv(size - len(data))
         if not more:
-            raise SystemExit("warm python: its server has ended")
+            raise EOFError("warm python: the other side has ended")
         data += more
     return data
 
@@ -132,7 +134,8 @@ def _received(connection: socket.socket, size: int) -> bytes:
 
 
 def serve(folder: Path, modules: list[str]) -> None:
-    """Import, then copy this process for each script that is asked for."""
+    """Import, then copy this process for each script that is asked for, until stdin ends: with the
+    tests, however these end."""
     import gc
     import importlib
 
@@ -152,8 +155,11 @@ def serve(folder: Path, modules: list[str]) -> None:
     new.replace(folder / STARTED)
     waiting = selectors.DefaultSelector()
     waiting.register(listening, selectors.EVENT_READ)
+    waiting.register(sys.stdin, selectors.EVENT_READ)
     while True:
-        for key, _ in waiting.select():
+        for key, _ in waiting.select()[:1]:  # it may end what the others are about
+            if key.fileobj is sys.stdin:
+                return
             if key.fileobj is listening:
                 _accepted(listening, waiting)
             else:
@@ -176,12 +182,19 @@ def _accepted(listening: socket.socket, waiting: selectors.BaseSelector) -> None
     """Begin a script."""
     connection, _ = listening.accept()
     head, files, _, _ = socket.recv_fds(connection, SIZE.size, 3)
-    asked = json.loads(_received(connection, *SIZE.unpack(head)))
+    try:
+        asked = json.loads(_received(connection, *SIZE.unpack(head)))
+    except (OSError, EOFError, struct.error):  # who asked has been killed meanwhile
+        for file in files:
+            os.close(file)
+        connection.close()
+        return
     process = os.fork()
     if process == 0:
         # The copy holds nothing of the others, so that they notice when one of them ends.
         for key in list(waiting.get_map().values()):
-            os.close(key.fd)
+            if key.fileobj is not sys.stdin:
+                os.close(key.fd)
             if key.data:
                 key.data[0].detach()
         connection.close()
@@ -189,7 +202,8 @@ def _accepted(listening: socket.socket, waiting: selectors.BaseSelector) -> None
     os.setpgid(process, process)  # here too: whoever is first
     for file in files:
         os.close(file)
-    connection.sendall(SIZE.pack(process))
+    with suppress(OSError):
+        connection.sendall(SIZE.pack(process))
     waiting.register(os.pidfd_open(process), selectors.EVENT_READ, (connection, process))
     waiting.register(connection, selectors.EVENT_READ, (connection, process))
 
@@ -198,8 +212,8 @@ def _ended(key: selectors.SelectorKey, waiting: selectors.BaseSelector) -> None:
     """A script has ended, or who asked for it has."""
     connection, process = key.data
     if key.fileobj is connection:
-        if connection in waiting.get_map():  # else both have ended at once
-            waiting.unregister(connection)
+        waiting.unregister(connection)
+        with suppress(ProcessLookupError):
             os.killpg(process, signal.SIGKILL)
         return
     waiting.unregister(key.fileobj)
@@ -207,7 +221,8 @@ def _ended(key: selectors.SelectorKey, waiting: selectors.BaseSelector) -> None:
     _, status = os.waitpid(process, 0)
     if connection in waiting.get_map():
         waiting.unregister(connection)
-        connection.sendall(struct.pack(">i", os.waitstatus_to_exitcode(status)))
+        with suppress(OSError):
+            connection.sendall(struct.pack(">i", os.waitstatus_to_exitcode(status)))
     connection.close()
 
 

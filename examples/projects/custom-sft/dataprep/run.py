@@ -91,8 +91,8 @@ class Run:
         self._write_rejected()
         self._stop_when_bad()
         folders = [span_folder(self.folder, number) for number, _ in numbered]
-        together = None if apart else self.folder
-        return Spans(folders, self._parts, self._reports, self._job.partitions, together)
+        place = None if apart else self.folder
+        return Spans(folders, self._parts, self._reports, self._job.partitions, place)
 
     def finish(
         self,

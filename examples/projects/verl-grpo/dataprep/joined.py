@@ -16,6 +16,7 @@ from pathlib import Path
 import msgspec
 
 from .choose import PROMPTS
+from .errors import UserError
 from .stage import Report, rows_name
 from .work import span_folder
 from .write import append
@@ -42,7 +43,14 @@ class Joined:
         if self._note.is_file():
             self._state = msgspec.json.decode(self._note.read_bytes(), type=_State)
         for path in folder.glob(FILES):  # what was begun after the note is not whole
-            os.truncate(path, self._state.sizes.get(_stream_of(path), 0))
+            noted = self._state.sizes.get(_stream_of(path), 0)
+            if path.stat().st_size < noted:  # the machine stopped before it was on the disk
+                raise UserError(
+                    f"What an earlier run left in {folder} is damaged.",
+                    "Run the same command again: it starts afresh.",
+                    exit_code=1,
+                )
+            os.truncate(path, noted)
 
     def take(self, number: int, report: Report) -> None:
         """Append the rows of a span, and remove its own."""
