@@ -16,12 +16,12 @@ help: ## list the targets
 demo: $(VENV)/tool ## sample rollouts become a trained model (minutes, most of them for downloads)
 	$(BIN)/python examples/demo.py
 
-test: $(VENV)/all $(VENV)/ray/done lint types ## linters, types and all tests (under half an hour on two cores)
-	@echo "Running all tests: under half an hour on two cores ..."
+test: $(VENV)/all $(VENV)/ray/done lint types ## linters, types and the suite (about ten minutes on two cores)
+	@echo "Running the suite: about ten minutes on two cores ..."
 	RAY_PYTHON='$(CURDIR)/$(VENV)/ray/bin/python' $(BIN)/python -m pytest -n 2
 
-contracts: $(VENV)/tool ## what each framework itself says to what we render, in its own environment
-	PYTHONPATH=tests $(BIN)/python -m contracts $(ONLY)
+contracts: $(VENV)/all $(VENV)/ray/done ## what each framework itself says to what we render; long runs, kills
+	RAY_PYTHON='$(CURDIR)/$(VENV)/ray/bin/python' PYTHONPATH=tests $(BIN)/python -m contracts $(ONLY)
 
 schemas: $(VENV)/tool ## extract the config keys of each pinned framework again
 	PYTHONPATH=tests $(BIN)/python -m contracts --schemas $(ONLY)
@@ -43,6 +43,7 @@ examples: $(VENV)/all ## write the samples, the rendered projects and the README
 	$(BIN)/python examples/readme_table.py
 
 bench: $(VENV)/all ## measure data preparation on 1 GB, and the custom trainer (about twenty minutes)
+	-$(BIN)/python benchmarks/startup.py
 	-$(BIN)/python benchmarks/bench.py --markdown benchmarks/README.md
 	$(BIN)/python benchmarks/trainer_bench.py --markdown benchmarks/README.md
 
@@ -50,7 +51,7 @@ release: $(VENV)/all ## put the templates into the history as the version of sca
 	$(BIN)/python -m scaffolder.history templates $(VERSION) scaffolder/templates.bundle
 	$(BIN)/python examples/render_projects.py
 	mkdir -p tests/released/$(VERSION)
-	for project in examples/projects/*; do cp $$project/.copier-answers.yml tests/released/$(VERSION)/$$(basename $$project).yml; done
+	for project in examples/projects/*/; do cp $$project/.copier-answers.yml tests/released/$(VERSION)/$$(basename $$project).yml; done
 
 wheel: $(VENV)/all ## build a wheel in dist/
 	$(BIN)/python -m build --wheel
@@ -72,7 +73,7 @@ $(VENV)/tool: $(VENV)/python pyproject.toml
 $(VENV)/all: $(VENV)/python pyproject.toml
 	@echo "Installing torch, TRL and the test tools: about 3 GB from PyPI on Linux, once ..."
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check torch==2.13.0
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[train,dev]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[train,dev]' --editable ./runtime
 	@touch $@
 
 # What a project's `pip install -e '.[ray]'` brings, apart from the rest: data preparation on Ray.

@@ -4,6 +4,7 @@
     python baselines.py orjson --input rollouts.jsonl
     python baselines.py json_script --input rollouts.jsonl --output sft.jsonl --min_reward 0.7
     python baselines.py json_script --input rollouts.jsonl --output dpo.jsonl --algorithm dpo
+    python baselines.py json_script --input rollouts.jsonl --output rows.jsonl --algorithm both
     python baselines.py datasets --input rollouts.jsonl --output sft.jsonl --min_reward 0.7
 
 `orjson` reads every line and parses it, and nothing else: no program that looks at every line
@@ -22,6 +23,8 @@ from typing import Any
 from conversations import Json, is_whole, row_of, task_of
 
 BUFFER_BYTES = 2**20
+Row = tuple[str, float, Json]
+"""Task, reward and SFT row of a rollout."""
 
 
 def parse_only(source: Path) -> None:
@@ -48,17 +51,32 @@ def json_script(
     min_margin: float,
     dedupe: bool,
 ) -> None:
-    """Rows for SFT or DPO with the standard library, in one pass over the rollouts."""
+    """Rows for SFT, DPO or both with the standard library, in one pass over the rollouts."""
     rows = _rows(source, min_reward)
     if dedupe:
         rows = _deduped(rows)
-    if algorithm == "dpo":
+    if algorithm == "both":
+        kept: list[Row] = []
+        _write(output.with_suffix(".sft.jsonl"), _texts(_kept(rows, kept)))
+        output, rows = output.with_suffix(".dpo.jsonl"), iter(kept)
+    if algorithm != "sft":
         rows = _pairs(rows, min_margin)
-    _write(output, ((task, json.dumps(row)) for task, _, row in rows))
+    _write(output, _texts(rows))
 
 
-def _rows(source: Path, min_reward: float | None) -> Iterator[tuple[str, float, Json]]:
-    """Task, reward and SFT row of each rollout that can be used."""
+def _kept(rows: Iterator[Row], kept: list[Row]) -> Iterator[Row]:
+    """The same rows, which are also kept for pairs."""
+    for row in rows:
+        kept.append(row)
+        yield row
+
+
+def _texts(rows: Iterator[Row]) -> Iterator[tuple[str, str]]:
+    return ((task, json.dumps(row)) for task, _, row in rows)
+
+
+def _rows(source: Path, min_reward: float | None) -> Iterator[Row]:
+    """The row of each rollout that can be used."""
     with source.open("rb", buffering=BUFFER_BYTES) as lines:
         for line in lines:
             try:
@@ -76,7 +94,7 @@ def _rows(source: Path, min_reward: float | None) -> Iterator[tuple[str, float, 
                 yield task_of(rollout), rollout["reward"], row
 
 
-def _deduped(rows: Iterator[tuple[str, float, Json]]) -> Iterator[tuple[str, float, Json]]:
+def _deduped(rows: Iterator[Row]) -> Iterator[Row]:
     """Without rows that were there before."""
     seen: set[int] = set()
     for task, reward, row in rows:
@@ -86,9 +104,7 @@ def _deduped(rows: Iterator[tuple[str, float, Json]]) -> Iterator[tuple[str, flo
             yield task, reward, row
 
 
-def _pairs(
-    rows: Iterator[tuple[str, float, Json]], min_margin: float
-) -> Iterator[tuple[str, float, Json]]:
+def _pairs(rows: Iterator[Row], min_margin: float) -> Iterator[Row]:
     """Best against worst of each task; every row is held in memory until the last is read."""
     tasks: dict[str, list[tuple[float, Json]]] = {}
     for task, reward, row in rows:
@@ -144,7 +160,7 @@ def main() -> None:
     parser.add_argument("program", choices=["orjson", "json_script", "datasets"])
     parser.add_argument("--input", type=Path, required=True)
     parser.add_argument("--output", type=Path)
-    parser.add_argument("--algorithm", choices=["sft", "dpo"], default="sft")
+    parser.add_argument("--algorithm", choices=["sft", "dpo", "both"], default="sft")
     parser.add_argument("--min_reward", type=float, help="also drops what is cut off or masked")
     parser.add_argument("--min_margin", type=float, default=0.0, help="of a pair's rewards")
     parser.add_argument("--dedupe", action="store_true", help="drop rows that were there before")

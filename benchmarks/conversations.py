@@ -1,6 +1,6 @@
 """Rollouts to chat rows as a short script does it, for the baselines.
 
-Written apart from `dataprep`, so that agreement of the two says something.
+Written apart from `rl_rollouts`, so that agreement of the two says something.
 """
 
 import json

@@ -1,12 +1,14 @@
 """Write rollouts like those of a long NeMo Gym run, of any size, the same for the same seed.
 
     python benchmarks/generate.py --bytes 1GB --output rollouts.jsonl
+    python benchmarks/generate.py --bytes 1GB --shape short --output short.jsonl
 
 Every record is made up, after a survey of the rollout files that ship with NeMo Gym: environments,
 shapes, sizes, share of text beyond ASCII and of characters that must be escaped. Among them are
 what a real file holds too: rollouts cut off at the token limit, duplicates, lines that are no JSON,
 rows without a reward, fields whose type changes late in the file. Memory does not grow with the
-file.
+file. Rollouts of the shape `short` are of small items: tools, parallel calls and several turns, but
+little text.
 """
 
 import argparse
@@ -19,14 +21,13 @@ from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
 import multi_step
+import short_turns
 import single_step
 from mess import DEGREES, Mess
 from records import Json, Writer
 
 VERSION = 1
 """Of what is generated: files of another version are not used again."""
-MEAN_BYTES = 20_000
-"""Of a line, roughly."""
 MOST_IN_FLIGHT = 2048
 """Rollouts that run at once, of which any may be the next to end."""
 ROLLOUTS_OF_A_TASK = (8, 8, 8, 8, 8, 8, 16, 4)
@@ -56,6 +57,23 @@ ENVIRONMENTS = (
     Environment("repository_agent", 0.05, multi_step.repository),
     Environment("short_qa_agent", 0.13, single_step.short_answer, stamped=False),
 )
+SHORT_ENVIRONMENTS = (
+    Environment("assistant_agent", 0.4, short_turns.assistant),
+    Environment("lookup_agent", 0.25, short_turns.lookup),
+    Environment("sums_agent", 0.2, short_turns.sums),
+    Environment("talk_agent", 0.15, short_turns.talk),
+)
+
+
+class Shape(NamedTuple):
+    """What the rollouts of a file are like."""
+
+    environments: tuple[Environment, ...]
+    mean_bytes: int
+    """Of a line, roughly."""
+
+
+SHAPES = {"long": Shape(ENVIRONMENTS, 20_000), "short": Shape(SHORT_ENVIRONMENTS, 8_000)}
 
 
 class Run(NamedTuple):
@@ -104,7 +122,13 @@ class Survey:
 
 
 def generate(
-    output: BinaryIO, size: int, *, seed: int = 0, order: str = "mixed", mess: str = "all"
+    output: BinaryIO,
+    size: int,
+    *,
+    seed: int = 0,
+    order: str = "mixed",
+    mess: str = "all",
+    shape: str = "long",
 ) -> Survey:
     """Write lines until there are `size` bytes, at most one line more.
 
@@ -112,10 +136,11 @@ def generate(
         order: `mixed`, in the order in which rollouts of a large run end; or `env`, one
             environment after another, so that types change late in the file.
         mess: one of `mess.DEGREES`; strict readers stop at more than `none`.
+        shape: one of SHAPES.
     """
     survey = Survey()
     spoil = Mess(seed, size, mess)
-    for rollout in _rollouts(size, seed, order, survey):
+    for rollout in _rollouts(size, seed, order, SHAPES[shape], survey):
         for kind, line in spoil.lines(rollout, survey.bytes):
             output.write(line)
             survey.add(line, kind)
@@ -124,13 +149,13 @@ def generate(
     return survey
 
 
-def _rollouts(size: int, seed: int, order: str, survey: Survey) -> Iterator[Json]:
+def _rollouts(size: int, seed: int, order: str, shape: Shape, survey: Survey) -> Iterator[Json]:
     write = Writer(seed)
-    in_flight = min(max(size // MEAN_BYTES // 4, 16), MOST_IN_FLIGHT)
+    in_flight = min(max(size // shape.mean_bytes // 4, 16), MOST_IN_FLIGHT)
     if order == "mixed":
-        yield from _completed(write, ENVIRONMENTS, in_flight)
-    ends = accumulate(environment.share for environment in ENVIRONMENTS)
-    for environment, end in zip(ENVIRONMENTS, ends, strict=True):
+        yield from _completed(write, shape.environments, in_flight)
+    ends = accumulate(environment.share for environment in shape.environments)
+    for environment, end in zip(shape.environments, ends, strict=True):
         until = size * min(end, 1.0)
         for rollout in _completed(write, (environment,), in_flight):
             yield rollout
@@ -174,6 +199,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--order", choices=["mixed", "env"], default="mixed")
     parser.add_argument("--mess", choices=DEGREES, default="all", help="what goes wrong")
+    parser.add_argument("--shape", choices=SHAPES, default="long", help="of the rollouts")
     arguments = parser.parse_args()
     with arguments.output.open("wb", buffering=2**20) as output:
         survey = generate(
@@ -182,6 +208,7 @@ def main() -> None:
             seed=arguments.seed,
             order=arguments.order,
             mess=arguments.mess,
+            shape=arguments.shape,
         )
     print(survey)
 

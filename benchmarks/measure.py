@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 LAUNCHER = Path(__file__).with_name("launcher.py")
-NOT_PASSED_ON = {"PYTHONDONTWRITEBYTECODE", "PYTHONPATH"}
+RUNTIME = Path(__file__).resolve().parents[1] / "runtime"
+NOT_PASSED_ON = {"PYTHONDONTWRITEBYTECODE"}
 
 
 class Failed(Exception):
@@ -73,9 +74,11 @@ class Scratch:
         return Cost(float(wall), float(cpu), int(peak))
 
     def _environment(self) -> dict[str, str]:
-        """Ours, except that bytecode is cached as on a user's machine, outside the source."""
+        """Ours, except that bytecode is cached as on a user's machine, outside the source, and that
+        the library is the one that stands here."""
         passed_on = {key: value for key, value in os.environ.items() if key not in NOT_PASSED_ON}
         caches = {
+            "PYTHONPATH": str(RUNTIME),
             "PYTHONPYCACHEPREFIX": str(self.folder / "bytecode"),
             "HF_HOME": str(self.folder / "hf"),
             "HF_HUB_OFFLINE": "1",

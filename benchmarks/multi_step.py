@@ -35,12 +35,12 @@ def _tool_task(
         result: kind and median characters of what a tool returns.
         reasoning: share of the steps before which the model thinks.
     """
-    schemas = [_schema(write) for _ in range(tools)]
+    schemas = [schema_of(write) for _ in range(tools)]
     prompt = [said("system", write.text("prose", 400)), said("user", write.text("prose", 200))]
     asked = request(prompt, schemas, parallel_tool_calls=steps > 4)
     wanted = [write.text("listing", 60) for _ in range(2)]
     solved = write.pass_rate()
-    step = partial(_step, write, schemas, result, reasoning)
+    step = partial(step_of, write, schemas, result, reasoning)
 
     def attempt() -> Json:
         output = [item for _ in range(1 + write.number(steps)) for item in step()]
@@ -51,17 +51,20 @@ def _tool_task(
     return attempt
 
 
-def _step(
-    write: Writer, schemas: list[Json], result: tuple[str, int], reasoning: float
+def step_of(
+    write: Writer,
+    schemas: list[Json],
+    result: tuple[str, int],
+    reasoning: float,
+    *,
+    parallel: float = 0.2,
+    thought: tuple[str, int] = ("prose", 700),
 ) -> list[Json]:
     """Maybe a thought, calls that are sometimes parallel, and their results."""
-    calls = [_call(write, write.random.choice(schemas)) for _ in range(_parallel(write))]
-    thought = [write.reasoning(write.text("prose", 700))] if write.chance(reasoning) else []
-    return [*thought, *calls, *(write.result(call, write.text(*result)) for call in calls)]
-
-
-def _parallel(write: Writer) -> int:
-    return 2 + write.number(3) if write.chance(0.2) else 1
+    count = 2 + write.number(3) if write.chance(parallel) else 1
+    calls = [_call(write, write.random.choice(schemas)) for _ in range(count)]
+    thoughts = [write.reasoning(write.text(*thought))] if write.chance(reasoning) else []
+    return [*thoughts, *calls, *(write.result(call, write.text(*result)) for call in calls)]
 
 
 def _call(write: Writer, schema: Json) -> Json:
@@ -79,7 +82,7 @@ def _argument(write: Writer, kind: str) -> object:
     return write.number(1000) if kind == "integer" else write.number(1000) / 8
 
 
-def _schema(write: Writer) -> Json:
+def schema_of(write: Writer) -> Json:
     """A tool as the Responses API describes it; no two have the same parameters."""
     names = [f"{write.random.choice(TYPES)}_{write.number(40)}" for _ in range(1 + write.number(4))]
     properties = {
@@ -98,11 +101,11 @@ def _schema(write: Writer) -> Json:
 
 def dialogue(write: Writer) -> Attempt:
     """A customer who is played by a model: user turns and tool calls both stand in the output."""
-    schemas = [_schema(write) for _ in range(14)]
+    schemas = [schema_of(write) for _ in range(14)]
     prompt = [said("system", write.text("prose", 4000, 0.3)), said("user", write.text("prose", 90))]
     asked = request(prompt, schemas)
     solved = write.pass_rate()
-    step = partial(_step, write, schemas, ("listing", 700), 0.3)
+    step = partial(step_of, write, schemas, ("listing", 700), 0.3)
 
     def turn() -> list[Json]:
         acts = step() if write.chance(0.6) else []
@@ -142,7 +145,7 @@ def repository(write: Writer) -> Attempt:
         said("system", write.text("prose", 2500, 0.2)),
         said("user", write.text("code", 3000)),
     ]
-    shell = _schema(write)
+    shell = schema_of(write)
     asked = request(prompt, [shell])
     instance = {
         "instance_id": write.id("instance"),
@@ -153,7 +156,7 @@ def repository(write: Writer) -> Attempt:
         "FAIL_TO_PASS": [f"tests/test_{write.number(99)}.py::test_one" for _ in range(4)],
     }
     solved = write.pass_rate() * 0.6
-    step = partial(_step, write, [shell], ("code", 900), 0.2)
+    step = partial(step_of, write, [shell], ("code", 900), 0.2)
 
     def attempt() -> Json:
         right = write.chance(solved)

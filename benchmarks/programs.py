@@ -39,6 +39,12 @@ class Scripts:
         prepare = [self.prepare(algorithm, source, workers) for algorithm in kinds]
         return [self.filter(source, workers), *prepare]
 
+    def both(self, source: Path) -> Job:
+        """Rows for sft and dpo in one pass."""
+        kinds = ("--kind", "sft", "preference")
+        command = self._command("prepare_for_trl", source, "training_data.jsonl", 1, *kinds)
+        return Job("prepare_for_trl.py, sft and dpo in one run", [command])
+
     def good_rows(self, source: Path) -> Job:
         """SFT rows of the good rollouts, in one pass where the scripts can, else in two."""
         if "--min_reward" in self._help[1]:
@@ -84,13 +90,8 @@ def orjson(source: Path) -> Job:
 def json_script(algorithm: str, source: Path, outputs: Path) -> Job:
     """The plain script on every rollout."""
     options = ["--output", str(outputs / "rows.jsonl"), "--algorithm", algorithm]
-    return Job(f"json script, {algorithm}", [_baseline("json_script", source, *options)])
-
-
-def json_good_rows(source: Path, outputs: Path) -> Job:
-    """The plain script, filtering and converting in one pass."""
-    options = ["--output", str(outputs / "rows.jsonl"), "--min_reward", MIN_REWARD]
-    return Job("json script, sft of good ones", [_baseline("json_script", source, *options)])
+    what = "sft and dpo in one pass" if algorithm == "both" else algorithm
+    return Job(f"json script, {what}", [_baseline("json_script", source, *options)])
 
 
 def datasets(source: Path, outputs: Path) -> Job:

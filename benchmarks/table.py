@@ -2,7 +2,7 @@
 
 import os
 import platform
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import date
 from importlib.metadata import version
 from pathlib import Path
@@ -36,6 +36,7 @@ class Runs(NamedTuple):
     program: str
     workers: int
     size: int
+    shape: str
     costs: list[Cost]
 
 
@@ -48,7 +49,10 @@ def at_least(what: str, value: float, measured: str, limit: float, unit: str = "
 
 
 def markdown(
-    figures: Sequence[Figure], runs: Sequence[Runs], notes: Sequence[str], survey: str
+    figures: Sequence[Figure],
+    runs: Sequence[Runs],
+    notes: Sequence[str],
+    surveys: Mapping[str, str],
 ) -> str:
     """All that was measured, with the date."""
     promised = table(
@@ -68,8 +72,10 @@ def markdown(
             *notes,
             "Each program, median of its runs:",
             programs,
-            "The generated file:",
-            f"```text\n{survey}\n```",
+            *(
+                f"The file of {shape} rollouts:\n\n```text\n{survey}\n```"
+                for shape, survey in surveys.items()
+            ),
         ]
     )
 
@@ -80,7 +86,7 @@ def _run(runs: Runs) -> tuple[str, ...]:
     return (
         f"{runs.program} (n={len(runs.costs)})",
         str(runs.workers),
-        megabytes(runs.size),
+        f"{megabytes(runs.size)} {runs.shape}",
         f"{cpu:.2f} s",
         f"{wall:.2f} s",
         f"{runs.size / 1e6 / cpu:,.0f}",

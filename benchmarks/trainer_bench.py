@@ -7,7 +7,6 @@ on the same rows in the same order. Exit code 1: a target is missed.
 """
 
 import argparse
-import importlib
 import json
 import os
 import random
@@ -136,7 +135,8 @@ def build(shape: Shape, folder: Path) -> int:
     import torch
     from transformers import Qwen3Config, Qwen3ForCausalLM
 
-    tiny_model: Any = importlib.import_module("tiny_model")
+    from rl_rollouts.smoke import tiny_model
+
     tokenizer = tiny_model._tokenizer(PROJECT / "tests" / "sample_rollouts.jsonl", 1024)
     torch.manual_seed(0)
     model = Qwen3ForCausalLM(

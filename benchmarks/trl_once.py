@@ -12,7 +12,6 @@ from typing import Any
 import torch
 from datasets import Dataset
 from transformers import TrainerCallback
-
 from trl import SFTConfig, SFTTrainer
 
 

@@ -10,11 +10,14 @@ from scaffolder import render, spec
 from scaffolder.frameworks import discover, resolve
 
 PROJECTS = Path(__file__).resolve().parent / "projects"
+UNREAD = ("vendor", "tests/sample_rollouts.jsonl", ".python-version")
+"""What nobody looks at in a browser: the library's wheel, data, one number."""
 
 
 def main(folder: Path = PROJECTS) -> None:
     """Each framework with its first algorithm on two GPUs of 80 GiB."""
-    shutil.rmtree(folder, ignore_errors=True)
+    for old in folder.glob("*/"):
+        shutil.rmtree(old)
     for name, framework in discover().items():
         algorithm = next(iter(framework.algorithms))
         answers = {
@@ -27,6 +30,9 @@ def main(folder: Path = PROJECTS) -> None:
         chosen = spec.build(answers)
         target = folder / chosen.project_name
         render.create(chosen, resolve(chosen).plan(chosen), target, commit=False)
+        for unread in UNREAD:
+            found = target / unread
+            shutil.rmtree(found) if found.is_dir() else found.unlink()
         print(f"wrote {target}")
 
 

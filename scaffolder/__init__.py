@@ -1,3 +1,3 @@
 """Render complete training projects for post-training language models."""
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"

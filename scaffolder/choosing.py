@@ -9,7 +9,9 @@ from scaffolder.vocabulary import ALGORITHMS, TOPOLOGIES, WISHES, Wish
 UNDECIDED = "not decided"
 
 
-def ask(given: Answers, wishes: Sequence[Wish]) -> tuple[Answers, tuple[Wish, ...], str | None]:
+def ask(
+    given: Answers, wishes: Sequence[Wish], tell: wizard.Tell
+) -> tuple[Answers, tuple[Wish, ...], str | None]:
     """Ask for what was not given.
 
     Returns:
@@ -20,7 +22,7 @@ def ask(given: Answers, wishes: Sequence[Wish]) -> tuple[Answers, tuple[Wish, ..
         EOFError: on Ctrl-D.
     """
     answers = dict(given)
-    fitting = wizard.ask_rollouts(answers)
+    fitting = wizard.ask_rollouts(answers, tell)
     if "algorithm" not in answers:
         chosen = _algorithm(fitting)
         answers |= {} if chosen == UNDECIDED else {"algorithm": chosen}

@@ -67,11 +67,16 @@ class MissingAnswers(UserError):
 class UnsupportedChoice(UserError):
     """The combination is not offered; `nearest` is the closest one that is."""
 
-    def __init__(self, reasons: Sequence[str], nearest: str) -> None:
+    def __init__(self, reasons: Sequence[str], nearest: str, elsewhere: Sequence[str] = ()) -> None:
+        """
+        Args:
+            elsewhere: sentences about who offers what is refused.
+        """
+        listed = "`rl-scaffolder frameworks` lists all of them."
         super().__init__(
             "This combination is not offered:",
             reasons=reasons,
-            remedy=f"The nearest that is: {nearest}\n`rl-scaffolder frameworks` lists all of them.",
+            remedy="\n".join([*elsewhere, f"The nearest that is: {nearest}", listed]),
         )
 
 

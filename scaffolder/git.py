@@ -37,12 +37,12 @@ def git(
     where: Path,
     environment: Mapping[str, str] | None = None,
     *,
-    given: str | Path | None = None,
+    given: str | bytes | Path | None = None,
 ) -> str:
     """Run git in a folder and return what it printed.
 
     Args:
-        given: what it reads from standard input, a text or a file.
+        given: what it reads from standard input, or a file with that.
 
     Raises:
         MissingProgram: when git is not installed.

@@ -24,6 +24,41 @@ class Server(BaseModel):
     """Option of the training script that takes its address, `http://host:port`."""
 
 
+class ConfigKeys(BaseModel):
+    """Keys of a framework's config by what they hold, with dots where nested; None: it has none."""
+
+    model_config = ConfigDict(frozen=True)
+
+    algorithm: str | None = None
+    """The algorithm's name; the schema has the keys of a config under its value."""
+    model: str | None = None
+    """Hugging Face id or folder."""
+    output: str | None = None
+    """Folder of the run."""
+    tracker: str | None = None
+    """One tracker, or a list."""
+    learning_rate: str | None = None
+    epochs: str | None = None
+    """Passes over the data."""
+    lengths: tuple[str, ...] = ()
+    """Tokens, which together are those of the longest row."""
+
+
+class TrainingRun(BaseModel):
+    """What the templates that all frameworks share say of a run."""
+
+    model_config = ConfigDict(frozen=True)
+
+    config_keys: ConfigKeys
+    learning_rate: float
+    resume: str
+    """Words after the training script that go on with a run."""
+    override: str
+    """Words after it that change something, as an example."""
+    checkpoint: str
+    """Pattern of the folders that hold the checkpoints of a run, `checkpoint-*`."""
+
+
 class Plan(BaseModel):
     """What follows from a spec by arithmetic; saved in the project beside the answers."""
 
@@ -54,7 +89,10 @@ class Plan(BaseModel):
     generation_tensor_parallel: int = 1
     """GPUs that share one copy of the model while generating."""
     ray: bool = False
-    """Whether one process drives all GPUs through Ray, which joins the machines."""
+    """Whether one process drives all GPUs through Ray, which joins the machines; the training
+    script waits until all have joined."""
+    ray_cpus: int = 0
+    """CPUs that Ray must have on each machine, where its workers reserve some."""
     server: Server | None = None
     global_batch_size: int
     """Rows per optimizer step over all processes."""
@@ -73,7 +111,9 @@ class Plan(BaseModel):
     """Image in which the framework is installed, where pip alone does not bring it or need not."""
     smoke_gpus: int = 0
     """GPUs that the tiny run of `make smoke` needs."""
+    training: TrainingRun | None = None
+    """Absent in projects of templates before 0.2.0; planning always gives it."""
     notes: list[str] = []
     """What the user should know before launch, one sentence each."""
     settings: dict[str, Any] = {}
-    """Values that only this framework's templates read."""
+    """Values that only the framework's own templates read."""

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterable
 
+from scaffolder import library
 from scaffolder.errors import InfeasiblePlan
 from scaffolder.memory import (
     GIB,
@@ -11,6 +12,7 @@ from scaffolder.memory import (
     model_billions,
     served_gib,
 )
+from scaffolder.numbers import power_of_two, round_up
 from scaffolder.plan import Plan
 from scaffolder.spec import ProjectSpec
 from scaffolder.trainer import Trainer
@@ -67,7 +69,7 @@ class _Arithmetic:
         micro = self._largest_micro_batch()
         memory = self._memory(micro) if self.billions is not None else None
         return Plan(
-            dataset_kind=self.trainer.dataset_kind,
+            dataset_kind=library.dataset_kind(self.spec.algorithm),
             framework_version=self.trainer.framework_version,
             requirements=[*self.trainer.requirements, *TRACKER_REQUIREMENTS[self.spec.tracker]],
             world_size=self.world,
@@ -81,6 +83,7 @@ class _Arithmetic:
             micro_batch_size=micro,
             accumulation_steps=self.batch // self.data_parallel // micro,
             memory=memory,
+            training=self.trainer.training,
             launcher=[],
             notes=list(self._notes(memory)),
         )
@@ -91,12 +94,12 @@ class _Arithmetic:
         if self.generation in {None, "transformers"}:
             return 1
         if self.server and (spec.generation_gpus or spec.nodes > 1):
-            return spec.generation_gpus or _power_of_two(spec.gpus_per_node)
+            return spec.generation_gpus or power_of_two(spec.gpus_per_node)
         share = 0.9 if self.server else self.trainer.engine_share
         room = share * spec.gpu_memory * (1 - FREE_FOR_CACHE)
         wanted = math.ceil(served_gib(self.billions or 0) / room)
         fitting: int = 1 << max(0, wanted - 1).bit_length()
-        return max(fitting, _power_of_two(spec.gpus_per_node // 4)) if self.server else fitting
+        return max(fitting, power_of_two(spec.gpus_per_node // 4)) if self.server else fitting
 
     def _training_machines(self) -> tuple[int, int]:
         """Machines that train, and their GPUs; a server of its own has the last ones."""
@@ -118,8 +121,8 @@ class _Arithmetic:
     def _usual_batch(self) -> int:
         if self.online:
             step = math.lcm(self.data_parallel, self.responses)
-            return _round_up(USUAL_RESPONSES, step)
-        return _round_up(USUAL_GLOBAL_BATCH, self.data_parallel * self.trainer.smallest_micro_batch)
+            return round_up(USUAL_RESPONSES, step)
+        return round_up(USUAL_GLOBAL_BATCH, self.data_parallel * self.trainer.smallest_micro_batch)
 
     def _fitting_sharding(self) -> Sharding:
         """The first that is offered; another one if its states took more than half of a GPU."""
@@ -185,7 +188,7 @@ class _Arithmetic:
             step = math.lcm(self.data_parallel, self.responses)
             words += f" and into groups of {self.responses} responses"
         if batch % step:
-            below, above = batch // step * step, _round_up(batch, step)
+            below, above = batch // step * step, round_up(batch, step)
             near = " or ".join(str(value) for value in (below, above) if value)
             yield (
                 f"a global batch of {batch} does not divide {words}; "
@@ -240,12 +243,3 @@ class _Arithmetic:
                 f"The engine splits the model over {self.engine_gpus} GPUs, which must divide its "
                 "attention heads; --set generation_gpus=... takes another number for a server."
             )
-
-
-def _round_up(value: int, multiple: int) -> int:
-    return -(-value // multiple) * multiple
-
-
-def _power_of_two(limit: int) -> int:
-    """The largest that is not above the limit; 1 for a limit of 0."""
-    return 1 << max(0, limit.bit_length() - 1)

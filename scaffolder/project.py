@@ -3,14 +3,16 @@
 The configs are read here once, and every check looks at what was read.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from scaffolder import library
 from scaffolder.errors import NoProject, UserError
 
 if TYPE_CHECKING:
+    from rl_rollouts.config import Entry
     from scaffolder.plan import Plan
     from scaffolder.spec import ProjectSpec
 
@@ -39,22 +41,11 @@ class Finding:
 
 
 @dataclass(frozen=True)
-class Entry:
-    """One `key: value` of a config."""
-
-    key: str
-    value: Any
-    line: int
-    below: tuple["Entry", ...] = ()
-    """What a mapping holds."""
-
-
-@dataclass(frozen=True)
 class Config:
     """A YAML file of `key: value` lines, as it is written."""
 
     file: str
-    entries: tuple[Entry, ...]
+    entries: "tuple[Entry, ...]"
     """In the order of the file; a key that stands twice is there twice."""
     problem: Finding | None = None
     """Why it could not be read."""
@@ -64,7 +55,7 @@ class Config:
         """Whether it is the tiny run on a CPU, which is one process and makes its own model."""
         return self.file == SMOKE
 
-    def entry(self, key: str) -> Entry | None:
+    def entry(self, key: str) -> "Entry | None":
         """The one that counts: of several, the last. Nested ones by dots: `trainer.nnodes`."""
         return _find(self.entries, key)
 
@@ -97,7 +88,7 @@ class Project:
         return read_config(self.path, name)
 
 
-def _find(entries: Sequence[Entry], key: str) -> Entry | None:
+def _find(entries: "Sequence[Entry]", key: str) -> "Entry | None":
     for each in reversed(entries):
         if each.key == key:
             return each
@@ -136,19 +127,15 @@ def read_answers(path: Path) -> Mapping[str, Any]:
     Raises:
         NoProject: when there are none in this folder.
     """
-    import yaml
-
     try:
-        answers = yaml.safe_load((path / ANSWERS).read_text("utf-8"))
+        answers = library.read_lines(path / ANSWERS)
     except FileNotFoundError:
         raise NoProject(path, f"it has no {ANSWERS}") from None
-    except OSError as error:
-        raise NoProject(path, f"{error.strerror or error}") from None
-    except (ValueError, RecursionError, yaml.YAMLError) as error:
-        raise NoProject(path, f"its {ANSWERS} is not YAML ({_words(error)})") from None
-    if not isinstance(answers, dict):
+    if answers.problem:
+        raise NoProject(path, f"its {ANSWERS} {answers.problem}")
+    if not answers.entries:
         raise NoProject(path, f"its {ANSWERS} holds no answers")
-    return answers
+    return answers.values
 
 
 def choices(answers: Mapping[str, Any]) -> dict[str, Any]:
@@ -160,39 +147,17 @@ def choices(answers: Mapping[str, Any]) -> dict[str, Any]:
 
 def read_config(folder: Path, name: str) -> Config:
     """A YAML file of a project; one that cannot be read says why, and has no entries."""
-    import yaml
-
-    def broken(problem: str, remedy: str, line: int | None = None) -> Config:
-        return Config(name, (), Finding("error", problem, remedy, name, line))
-
+    remedy, line = "Bring it back from git.", None
     try:
-        text = (folder / name).read_text("utf-8")
-        loader = yaml.SafeLoader(text)
-        root = loader.get_single_node()
-        entries = tuple(_entries(loader, root)) if isinstance(root, yaml.MappingNode) else None
+        lines = library.read_lines(folder / name)
+        problem, line = lines.problem, lines.line
+        if not problem:
+            return Config(name, lines.entries)
     except FileNotFoundError:
-        return broken("is not there", "Render it again, or bring it back from git.")
-    except (OSError, ValueError, RecursionError) as error:
-        return broken(f"cannot be read: {_words(error)}", "Bring it back from git.")
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        said = getattr(error, "problem", None) or _words(error)
+        problem, remedy = "is not there", "Render it again, or bring it back from git."
+    if problem.startswith("is not YAML"):
         remedy = "Mend the line; text with ': ', '#' or a bracket in front needs quotes."
-        return broken(f"is not YAML: {said}", remedy, mark.line + 1 if mark else None)
-    if entries is None:
-        return broken("holds no `key: value` lines", "Bring it back from git.")
-    return Config(name, entries)
-
-
-def _entries(loader: Any, mapping: Any) -> Iterator[Entry]:
-    import yaml
-
-    for key, node in mapping.value:
-        if key.tag == "tag:yaml.org,2002:merge":  # `<<: *other` repeats what stands elsewhere
-            continue
-        below = tuple(_entries(loader, node)) if isinstance(node, yaml.MappingNode) else ()
-        value = loader.construct_object(node, deep=True)
-        yield Entry(str(key.value), value, key.start_mark.line + 1, below)
+    return Config(name, (), Finding("error", problem, remedy, name, line))
 
 
 def _words(error: Exception) -> str:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from scaffolder import frameworks, templates
+from scaffolder import frameworks, library, templates
 from scaffolder.errors import CannotWrite, GitFailed, TargetNotEmpty
 from scaffolder.git import git, points_elsewhere
 from scaffolder.plan import Plan
@@ -16,6 +16,8 @@ from scaffolder.spec import ProjectSpec
 from scaffolder.staging import folder_for, move, one_interrupt, staging
 from scaffolder.templates import Edition, Overlay, Published
 
+_CHOOSING = ("framework", "topology", "pattern")
+"""Answers that name overlays."""
 FALLBACK_IDENTITY = {
     "GIT_AUTHOR_NAME": "rl-scaffolder",
     "GIT_AUTHOR_EMAIL": "new@rl-scaffolder.invalid",
@@ -38,7 +40,7 @@ def preview(spec: ProjectSpec, plan: Plan) -> list[str]:
     folder = Path(tempfile.gettempdir())
     try:
         with one_interrupt(), staging(folder) as work:
-            return render(answers_of(spec, plan), work).files
+            return _whole(spec, plan, work).files
     except OSError as error:
         raise CannotWrite(folder, error) from error
 
@@ -55,7 +57,7 @@ def create(spec: ProjectSpec, plan: Plan, target: Path, *, commit: bool = True) 
     with one_interrupt() as finish:
         try:
             with folder_for(target) as folder, staging(folder) as work:
-                rendered = render(answers_of(spec, plan), work)
+                rendered = _whole(spec, plan, work)
                 if commit and not _inside_repository(folder):
                     title = f"New project from rl-scaffolder ({spec.framework} {spec.algorithm})"
                     _first_commit(rendered.path, title)
@@ -86,8 +88,14 @@ def answers_of(spec: ProjectSpec, plan: Plan) -> dict[str, Any]:
     return {**spec.model_dump(mode="json"), "plan": plan.model_dump(mode="json")}
 
 
+def _whole(spec: ProjectSpec, plan: Plan, work: Path) -> Project:
+    """A new project, with the library in it."""
+    rendered = render(answers_of(spec, plan), work)
+    return Project(rendered.path, sorted([*rendered.files, library.put(rendered.path)]))
+
+
 def render(answers: Mapping[str, Any], work: Path, edition: Edition | None = None) -> Project:
-    """Let Copier render into `work/project`.
+    """Let Copier render into `work/project`, without the library, which is no template's.
 
     Args:
         edition: of the templates; what stands there now, when absent.
@@ -99,7 +107,7 @@ def render(answers: Mapping[str, Any], work: Path, edition: Edition | None = Non
     import copier
     from plumbum import ProcessExecutionError
 
-    published = publish(str(answers["framework"]), work, edition)
+    published = publish(answers, work, edition)
     overlay = published.edition.overlay
     project = work / "project"
     try:
@@ -118,10 +126,13 @@ def render(answers: Mapping[str, Any], work: Path, edition: Edition | None = Non
     return Project(project, sorted(files))
 
 
-def publish(framework: str, work: Path, edition: Edition | None = None) -> Published:
+def publish(answers: Mapping[str, Any], work: Path, edition: Edition | None = None) -> Published:
     """The template in git, with the overlay of the framework when a package brings one."""
+    framework = str(answers["framework"])
     source = frameworks.get(framework).overlay_source
-    return templates.publish(work, Overlay(framework, source) if source else None, edition)
+    chosen = frozenset(["base", *(str(answers[each]) for each in _CHOOSING)])
+    overlay = Overlay(framework, source) if source else None
+    return templates.publish(work, chosen, overlay, edition)
 
 
 @contextmanager

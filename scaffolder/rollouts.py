@@ -1,29 +1,22 @@
 """What rollouts hold and what they can train, before there is a project.
 
-They are read by the data preparation that projects are rendered with, so what is said here is what
-a project will do.
+They are read by the library that projects use, so what is said here is what a project will do.
 """
 
-import importlib
 import shlex
-import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from scaffolder import frameworks, templates
+from scaffolder import frameworks, library
 from scaffolder.errors import UnreadableRollouts, UserError
-from scaffolder.vocabulary import ALGORITHMS
+from scaffolder.vocabulary import ALGORITHMS, Algorithm
 
-FIRST_CHOICE = "trl"
-"""The framework that most people start with."""
 GLANCE = 32 * 2**20
 """Bytes that a glance reads, in equal parts of all files."""
 DPO_SHARE = 0.2
 """Share of tasks with different rewards from which preferences are worth recommending."""
-PREFERENCE = ("dpo", "rm")
-ONLINE = ("grpo", "rloo", "ppo", "reinforce_pp", "dapo", "gspo")
 
 
 @dataclass(frozen=True)
@@ -43,7 +36,7 @@ class Inspection:
 
     path: str
     summary: Mapping[str, Any]
-    """See `dataprep/survey/summary.py`."""
+    """See `rl_rollouts/survey/summary.py`."""
     findings: tuple[tuple[str, str], ...]
     """Weight (good, note, warning) and sentence."""
     uses: tuple[Use, ...]
@@ -56,8 +49,7 @@ class Inspection:
         if self.recommended is None:
             return None
         offered = next(use.frameworks for use in self.uses if use.algorithm == self.recommended)
-        name = FIRST_CHOICE if FIRST_CHOICE in offered else offered[0]
-        choices = f"--framework {name} --algorithm {self.recommended}"
+        choices = f"--framework {frameworks.usual(offered)} --algorithm {self.recommended}"
         return f"rl-scaffolder new {choices} --rollouts {shlex.quote(self.path)}"
 
     def as_json(self) -> dict[str, Any]:
@@ -79,7 +71,7 @@ def inspect(path: str, *, glance: bool = False) -> Inspection:
     Raises:
         UnreadableRollouts: with the reason.
     """
-    look, survey, errors = (_dataprep(name) for name in ("look", "survey", "errors"))
+    look, survey, errors = (library.load(name) for name in ("survey.look", "survey", "errors"))
     try:
         found = look.survey_rollouts([path], limit=GLANCE if glance else None)
     except errors.UserError as error:
@@ -102,14 +94,6 @@ def fitting(path: str) -> str | None:
         return None
 
 
-def _dataprep(name: str) -> Any:
-    """A module of the template's data preparation, which stands outside of this package."""
-    folder = str(templates.root() / "{{base}}")
-    if folder not in sys.path:
-        sys.path.insert(0, folder)
-    return importlib.import_module(f"dataprep.{name}")
-
-
 def _uses(summary: Mapping[str, Any]) -> Sequence[Use]:
     offered = frameworks.discover()
     return [
@@ -122,18 +106,19 @@ def _uses(summary: Mapping[str, Any]) -> Sequence[Use]:
     ]
 
 
-def _judged(algorithm: str, summary: Mapping[str, Any]) -> tuple[bool, str]:
+def _judged(algorithm: Algorithm, summary: Mapping[str, Any]) -> tuple[bool, str]:
     """Whether an algorithm can use the rollouts, and why."""
     tasks, rollouts, solved = summary["tasks"], summary["rollouts"], summary["solved"]
     about = "" if tasks["share"] == 1 else "about "
-    if algorithm in PREFERENCE:
+    kind = library.dataset_kind(algorithm)
+    if kind == "preference":
         differing = tasks["differing"]
         words = f"{differing:,} of {about}{tasks['count']:,} tasks have two or more different"
         return differing > 0, f"{words} rewards"
-    if algorithm == "kto":
+    if kind == "unpaired":
         good, bad = solved, rollouts - solved
         return good > 0 and bad > 0, f"{good:,} good and {bad:,} bad rollouts"
-    if algorithm in ONLINE:
+    if kind == "prompts":
         truth = summary["marks"]["ground_truth"]
         words = f"{about}{tasks['count']:,} tasks, {tasks['sometimes']:,} of them sometimes solved"
         return tasks["count"] > 0, f"{words}; {truth:,} of {rollouts:,} rollouts say what is right"

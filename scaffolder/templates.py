@@ -5,7 +5,7 @@ rendering reads it from a git repository made for the occasion, under a stable U
 to replace by that repository's path: the answers of a project name no folder of anybody's machine.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -72,12 +72,16 @@ def _overlays(names: Iterable[str]) -> list[str]:
 
 
 def publish(
-    workdir: Path, overlay: Overlay | None = None, edition: Edition | None = None
+    workdir: Path,
+    chosen: frozenset[str],
+    overlay: Overlay | None = None,
+    edition: Edition | None = None,
 ) -> Published:
     """Commit one edition of the template to a new git repository below `workdir`.
 
     Args:
         workdir: an existing folder that the caller removes.
+        chosen: names of the overlays that the project has; Copier sees no others.
         overlay: that another package brings.
         edition: what stands there now, when absent.
 
@@ -96,7 +100,7 @@ def publish(
         version = (edition.overlay if edition else None) or theirs.edition
         parts[f"{{{{{overlay.name}}}}}/"] = theirs.tree(version)
     whole = Edition(template, version)
-    commit = commit_of(_compose(parts, repository), repository, f"Templates {whole}")
+    commit = commit_of(_compose(parts, chosen, repository), repository, f"Templates {whole}")
     git(["update-ref", "HEAD", commit], repository, ISOLATED)
     git(["tag", f"v{template}", commit], repository, ISOLATED)
     replacement = {
@@ -107,19 +111,34 @@ def publish(
     return Published(whole, URL, f"v{template}", {**ISOLATED, **replacement})
 
 
-def _compose(parts: Mapping[str, str], repository: Path) -> str:
-    """One tree of several, each in its folder, with the answers that choose overlays added."""
+def _compose(parts: Mapping[str, str], chosen: frozenset[str], repository: Path) -> str:
+    """One tree of several, each in its folder, with the answers that choose overlays added.
+
+    Copier compiles each part of each path as a template, and asks git about each file: what other
+    projects have is left out.
+    """
     for folder, tree in parts.items():
         git(["read-tree", f"--prefix={folder}", tree], repository, ISOLATED)
-    listed = git(["ls-files", "-z"], repository, ISOLATED).split("\0")
+    listed = git(["ls-files", "-z"], repository, ISOLATED).rstrip("\0").split("\0")
+    there = frozenset(_overlays({name.partition("/")[0] for name in listed}))
     questions = git(["cat-file", "blob", ":copier.yml"], repository, ISOLATED)
-    added = _overlay_answers(_overlays({name.partition("/")[0] for name in listed}))
+    added = _overlay_answers(sorted(there & chosen))
     questions += "".join([*added, _OVERLAY_VERSION if len(parts) > 1 else ""])
     write = ["hash-object", "-w", "--stdin"]
     blob = git(write, repository, ISOLATED, given=questions).strip()
-    place = ["update-index", "--cacheinfo", f"100644,{blob},copier.yml"]
-    git(place, repository, ISOLATED)
+    lines = [f"100644 {blob}\tcopier.yml\0"]
+    lines += [f"0 {'0' * len(blob)}\t{path}\0" for path in _of_others(listed, there - chosen)]
+    git(["update-index", "-z", "--index-info"], repository, ISOLATED, given="".join(lines))
     return git(["write-tree"], repository, ISOLATED).strip()
+
+
+def _of_others(paths: Iterable[str], others: frozenset[str]) -> Iterator[str]:
+    """What belongs to overlays that were not chosen; 0.1.0 kept their partials in one folder."""
+    for path in paths:
+        first, _, rest = path.partition("/")
+        partials = rest.partition("/")[0] if first == "_partials" else ""
+        if partials in others or not others.isdisjoint(_overlays([first])):
+            yield path
 
 
 _OVERLAY_VERSION = "\noverlay_version:\n  type: str\n"

@@ -4,7 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from scaffolder.memory import TrainingCost
-from scaffolder.vocabulary import DatasetKind, Generation, Sharding
+from scaffolder.plan import TrainingRun
+from scaffolder.vocabulary import Generation, Sharding
 
 
 @dataclass(frozen=True)
@@ -12,7 +13,7 @@ class Trainer:
     """What a framework's trainer needs, for one algorithm and one way of tuning."""
 
     cost: TrainingCost
-    dataset_kind: DatasetKind
+    training: TrainingRun
     framework_version: str
     requirements: Sequence[str]
     shardings: Sequence[Sharding] = ("fsdp2",)

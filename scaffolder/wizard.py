@@ -1,7 +1,6 @@
-"""Questions on a terminal: what was not answered yet. Writes no files and knows no Jinja."""
+"""Questions on a terminal: what was not answered yet. Writes no files, and prints nothing else."""
 
-import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from scaffolder import answers as given_answers
@@ -10,8 +9,7 @@ from scaffolder import spec as specs
 from scaffolder.answers import Answers
 from scaffolder.errors import UserError
 from scaffolder.frameworks import Framework
-from scaffolder.plan import Plan
-from scaffolder.spec import ProjectSpec
+from scaffolder.rollouts import Inspection
 from scaffolder.vocabulary import OFFLINE, TRACKERS
 
 TITLES = {
@@ -57,8 +55,11 @@ SIZES = {
     "model": "Which model? (Hugging Face id or local folder)",
 }
 
+Tell = Callable[[Inspection | UserError], None]
+"""Says what a glance at the rollouts found, or why they cannot be read."""
 
-def ask(directory: str | None, given: Answers) -> tuple[str, Answers]:
+
+def ask(directory: str | None, given: Answers, tell: Tell) -> tuple[str, Answers]:
     """Ask for every answer that was not given; those that were have been checked.
 
     Raises:
@@ -66,11 +67,11 @@ def ask(directory: str | None, given: Answers) -> tuple[str, Answers]:
         EOFError: on Ctrl-D.
     """
     answers = dict(given)
-    fitting = ask_rollouts(answers)
+    fitting = ask_rollouts(answers, tell)
     if "framework" not in answers:
         offered = frameworks.discover().items()
         titles = {name: f"{each.title} {each.version}" for name, each in offered}
-        answers["framework"] = select("Which framework trains?", titles, rollouts.FIRST_CHOICE)
+        answers["framework"] = select("Which framework trains?", titles, frameworks.usual(titles))
     _ask_offered(frameworks.get(str(answers["framework"])), answers, fitting)
     ask_sizes(answers, ("gpus_per_node", "gpu_memory", "model"))
     if "tracker" not in answers:
@@ -82,12 +83,12 @@ def ask(directory: str | None, given: Answers) -> tuple[str, Answers]:
     return directory, answers
 
 
-def ask_rollouts(answers: Answers) -> str | None:
+def ask_rollouts(answers: Answers, tell: Tell) -> str | None:
     """Where they are, if that was not said, and a glance at them; returns what fits them."""
     if "rollouts" not in answers:
         question = "Where are the rollouts? (file or folder)"
         answers["rollouts"] = text(question, str(specs.default("rollouts")), "rollouts")
-    return _glance_at(str(answers["rollouts"]))
+    return _glance_at(str(answers["rollouts"]), tell)
 
 
 def ask_sizes(answers: Answers, names: Sequence[str]) -> None:
@@ -97,21 +98,16 @@ def ask_sizes(answers: Answers, names: Sequence[str]) -> None:
             answers[name] = text(SIZES[name], str(specs.default(name)), name)
 
 
-def _glance_at(path: str) -> str | None:
-    """Say what the rollouts hold, if they are there; returns the algorithm that fits them."""
+def _glance_at(path: str, tell: Tell) -> str | None:
+    """Look at the rollouts, if they are there; returns the algorithm that fits them."""
     if not (Path(path).is_file() or Path(path).is_dir()):
         return None
     try:
         found = rollouts.inspect(path, glance=True)
     except UserError as error:
-        print(f"  {error.problem} {error.remedy}")
+        tell(error)
         return None
-    summary = found.summary
-    counted = f"{summary['rollouts']:,} rollouts of {summary['tasks']['count']:,} tasks"
-    print(f"  {counted} at a glance; `rl-scaffolder inspect` says more:")
-    for weight, sentence in found.findings:
-        if weight != "note":
-            print(f"  {'!' if weight == 'warning' else '+'} {sentence}")
+    tell(found)
     return found.recommended
 
 
@@ -166,91 +162,8 @@ def text(question: str, default: str, name: str | None) -> str:
     return typed.strip()
 
 
-def confirm(directory: Path, spec: ProjectSpec, plan: Plan) -> bool:
-    """Show what will be written and ask whether to go on."""
+def confirm() -> bool:
+    """Whether to go on, after the summary was shown."""
     import questionary
 
-    show(directory, spec, plan)
     return bool(questionary.confirm("Write the project?", default=True).unsafe_ask())
-
-
-def show(directory: Path, spec: ProjectSpec, plan: Plan) -> None:
-    """The summary: what was chosen and what follows from it."""
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
-
-    title = Text(f"{spec.project_name} in {directory}")
-    table = Table(title=title, title_justify="left", show_header=False)
-    for name, value in summary(spec, plan):
-        table.add_row(name, Text(value))
-    console = Console()
-    console.print(table)
-    for note in plan.notes:
-        console.print(Text(f"note: {note}"))
-
-
-def summary(spec: ProjectSpec, plan: Plan) -> list[tuple[str, str]]:
-    """Lines of the summary, as (what, value)."""
-    batch = (
-        f"{plan.micro_batch_size} per GPU x {plan.accumulation_steps} accumulated "
-        f"x {plan.data_parallel} GPU(s) = {plan.global_batch_size}"
-    )
-    memory = (
-        f"about {plan.memory.total:.0f} of {spec.gpu_memory:g} GiB per GPU"
-        if plan.memory
-        else "not estimated"
-    )
-    return [
-        ("framework", f"{spec.framework} {plan.framework_version}"),
-        ("algorithm", f"{spec.algorithm}, on {plan.dataset_kind} data"),
-        (
-            "where",
-            f"{spec.topology}, {spec.nodes} x {spec.gpus_per_node} GPU(s), {_shared(plan)}",
-        ),
-        ("model", spec.model + ("" if spec.tuning == "full" else f", {spec.tuning}")),
-        *([("generation", _generation(plan))] if plan.generation else []),
-        ("rollouts", spec.rollouts),
-        ("batch", batch),
-        ("sequence length", f"{spec.sequence_length} tokens"),
-        ("memory", memory),
-        ("tracker", spec.tracker),
-    ]
-
-
-def _shared(plan: Plan) -> str:
-    if plan.world_size == 1:
-        return "one process"
-    words = {
-        "ddp": "a copy of the model on each",
-        "zero2": "gradients and optimizer split over all (ZeRO-2)",
-        "zero3": "the model split over all (ZeRO-3)",
-        "fsdp2": "the model split over all (FSDP2)",
-        "megatron": "each layer split over several (Megatron)",
-    }
-    return words[plan.sharding]
-
-
-def _generation(plan: Plan) -> str:
-    if plan.generation_gpus:
-        return f"vLLM on {plan.generation_gpus} GPU(s) of its own, {plan.world_size} train"
-    words = {"vllm_colocate": "vLLM", "sglang_colocate": "SGLang"}
-    return (
-        f"{words[plan.generation]} on the GPUs that train"
-        if plan.generation in words
-        else "transformers"
-    )
-
-
-def show_next_steps(directory: Path, *, count: int, plan: Plan) -> None:
-    """What was written and the commands that come next."""
-    try:
-        shown = directory.relative_to(Path.cwd())
-    except ValueError:
-        shown = directory
-    print(f"\nWrote {count} files to {directory}. Next:\n")
-    print(f"  cd {shlex.quote(str(shown))}")
-    print("  make install    # an environment of its own, with the pinned framework")
-    where = "one GPU" if plan.smoke_gpus else "a CPU"
-    print(f"  make smoke      # the whole path with a tiny model, on {where}, in minutes")
-    print("  make train      # filter, prepare and train on your rollouts")

@@ -17,7 +17,7 @@ ROOT = Path(__file__).resolve().parents[1]
 
 def main() -> None:
     folders = [path for path in (ROOT / "templates").rglob("{{*}}") if path.is_dir()]
-    overlays = os.pathsep.join(map(str, folders))
+    overlays = os.pathsep.join(map(str, (ROOT / "runtime", *folders)))
     failed = [
         mypy(
             ROOT,

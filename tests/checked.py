@@ -8,6 +8,7 @@ import yaml
 
 from conftest import TEMPLATES
 from contracts.rendering import variant
+from scaffolder import library
 from scaffolder.check import check
 from scaffolder.project import Finding
 
@@ -25,6 +26,7 @@ def render(folder: Path, framework: str, algorithm: str, generation: str | None)
     for file in overlay.glob("*.yaml.jinja"):
         (folder / file.stem).write_text(made.render(file.stem), "utf-8")
     (folder / "pyproject.toml").write_text(made.render("pyproject.toml", "base"), "utf-8")
+    library.put(folder)
     (folder / ".copier-answers.yml").write_text(yaml.safe_dump(made.answers()), "utf-8")
 
 

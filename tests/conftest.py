@@ -1,6 +1,7 @@
 """Fixtures: the command line as a person types it, and rendered projects."""
 
 import fcntl
+import importlib.util
 import json
 import os
 import shutil
@@ -17,6 +18,7 @@ import warm
 ROOT = Path(__file__).resolve().parents[1]
 TEMPLATES = ROOT / "templates"
 BASE = TEMPLATES / "{{base}}"
+LIBRARY = ROOT / "runtime" / "rl_rollouts"
 SAMPLE = BASE / "tests" / "sample_rollouts.jsonl"
 
 pytest_plugins = ("custom_runs",)
@@ -66,6 +68,15 @@ def config(tmp_path: Path) -> Path:
     path = tmp_path / "trl_config.yaml"
     path.write_text("algorithm: sft\nassistant_only_loss: true\n")
     return path
+
+
+@pytest.fixture
+def ray_python() -> str:
+    """An interpreter with what projects need for `--engine ray`: RAY_PYTHON, or this one."""
+    found = os.environ.get("RAY_PYTHON", "")
+    if found or importlib.util.find_spec("ray"):
+        return found or sys.executable
+    pytest.skip("RAY_PYTHON names no interpreter that has Ray")
 
 
 @pytest.fixture(scope="session")

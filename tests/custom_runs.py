@@ -13,16 +13,16 @@ from typing import Any
 
 import pytest
 
-from conftest import TEMPLATES
+from conftest import LIBRARY, TEMPLATES
 
 SOURCE = TEMPLATES / "{{custom}}"
 ENVIRONMENT = {
     **os.environ,
-    "PYTHONPATH": str(TEMPLATES / "{{base}}"),
+    "PYTHONPATH": os.pathsep.join(map(str, (TEMPLATES / "{{base}}", LIBRARY.parent))),
     "HF_HUB_OFFLINE": "1",
     "OMP_NUM_THREADS": "1",
 }
-"""In a project, the data preparation lies beside the trainer."""
+"""In a project, rewards.py lies beside the trainer, and the library is installed."""
 Custom = Callable[..., tuple[int, str, str]]
 Json = dict[str, Any]
 
@@ -144,7 +144,7 @@ def custom(
     import torch
 
     import train_custom
-    from dataprep.errors import run
+    from rl_rollouts.errors import run
 
     torch.set_num_threads(1)
 

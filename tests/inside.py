@@ -19,7 +19,7 @@ CUSTOM = TEMPLATES / "{{custom}}" / "prepare_for_custom.py"
 KINDS = ("sft", "preference", "unpaired", "prompts", "trajectories")
 SMALL_SPANS = """
 import runpy, sys
-from dataprep import run
+from rl_rollouts.engine import run
 run.SMALLEST_SPAN = run.LARGEST_SPAN = int(sys.argv.pop(1))
 del sys.argv[0]
 runpy.run_path(sys.argv[0], run_name="__main__")
@@ -27,14 +27,17 @@ runpy.run_path(sys.argv[0], run_name="__main__")
 """A script of which a few kilobytes of input are many spans."""
 
 
-def inside(script: Path, folder: Path, arguments: str) -> Result:
+def inside(script: Path | str, folder: Path, arguments: str) -> Result:
     """Run a script as its command line would; what it raises is raised here."""
     if "--output" not in arguments:
         arguments += " --output out.jsonl"
     out, err, code = io.StringIO(), io.StringIO(), 0
     with _argv(script, arguments, folder), redirect_stdout(out), redirect_stderr(err):
         try:
-            runpy.run_path(str(script), run_name="__main__")
+            if isinstance(script, str):
+                runpy.run_module(script, run_name="__main__", alter_sys=True)
+            else:
+                runpy.run_path(str(script), run_name="__main__")
         except SystemExit as stopped:
             code = int(stopped.code or 0)
     return subprocess.CompletedProcess([str(script)], code, out.getvalue(), err.getvalue())

@@ -23,9 +23,14 @@ LIBRARIES = (
 
 
 def choices(*frameworks: str) -> list[Any]:
-    """Each framework that trains on a CPU with each of its algorithms, or those of some."""
+    """Each framework that trains on a CPU with each of its algorithms, or those of some; all
+    but the first of each are long."""
     return [
-        pytest.param((name, algorithm), id=f"{name}-{algorithm}")
+        pytest.param(
+            (name, algorithm),
+            id=f"{name}-{algorithm}",
+            marks=[pytest.mark.long] if algorithm != framework.algorithms[0] else [],
+        )
         for name, framework in discover().items()
         if name in frameworks or not (frameworks or framework.smoke_gpus)
         for algorithm in framework.algorithms
@@ -73,7 +78,7 @@ def tiny(folder: Path, *arguments: str) -> Path:
     """A TRL project with data and a tiny model, ready to train."""
     project = render(folder, "--framework", "trl", *arguments)
     for command in (
-        ["tests/tiny_model.py", "--text", SAMPLE, "--output", "smoke/model"],
+        ["-m", "rl_rollouts.smoke.tiny_model", "--text", SAMPLE, "--output", "smoke/model"],
         ["prepare_for_trl.py", "--input", SAMPLE, "--output", "training_data.jsonl"],
     ):
         result = python(project, *command)

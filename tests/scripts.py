@@ -10,26 +10,34 @@ from typing import Any
 
 import pytest
 
-from conftest import BASE, TEMPLATES, Result
+from conftest import BASE, LIBRARY, TEMPLATES, Result
 from rollouts import Json, record, says, user
 
 FILTER = BASE / "filter_rollouts.py"
 PREPARE = TEMPLATES / "{{trl}}" / "prepare_for_trl.py"
-ENVIRONMENT = {**os.environ, "PYTHONPATH": str(BASE), "PYTHONDONTWRITEBYTECODE": "1"}
+ENVIRONMENT = {**os.environ, "PYTHONPATH": str(LIBRARY.parent), "PYTHONDONTWRITEBYTECODE": "1"}
 
 both_scripts = pytest.mark.parametrize("script", [FILTER, PREPARE])
 Files = dict[str, bytes]
 
 
-def call(script: Path, cwd: Path, arguments: str = "--input in.jsonl", **options: Any) -> Result:
-    """Run a script, by default to out.jsonl; it may fail, but never with a traceback."""
+def call(
+    script: Path | str, cwd: Path, arguments: str = "--input in.jsonl", **options: Any
+) -> Result:
+    """Run a script, or a module of the library by its name, by default to out.jsonl; it may fail,
+    but never with a traceback."""
     if "--output" not in arguments:
         arguments += " --output out.jsonl"
     options = {"stdin": subprocess.DEVNULL, "encoding": "utf-8", **options}
-    command = [sys.executable, str(script), *arguments.split()]
+    command = [sys.executable, *started(script), *arguments.split()]
     done: Result = subprocess.run(command, cwd=cwd, env=ENVIRONMENT, capture_output=True, **options)
     assert "Traceback" not in done.stderr, done.stderr
     return done
+
+
+def started(script: Path | str) -> list[str]:
+    """How Python is told to run it."""
+    return ["-m", script] if isinstance(script, str) else [str(script)]
 
 
 def line(number: int, /, **more: Any) -> bytes:

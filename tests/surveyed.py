@@ -6,9 +6,9 @@ from collections import Counter
 from html.parser import HTMLParser
 from typing import Any
 
-from dataprep.normalise import normalise
-from dataprep.report.page import Report, page
-from dataprep.survey import Summary, Survey
+from rl_rollouts.data.normalise import normalise
+from rl_rollouts.report.page import Report, page
+from rl_rollouts.survey import Summary, Survey
 from rollouts import Json, calls, record, result, says, thinks, user
 
 TOOL = {"type": "function", "name": "look", "parameters": {"type": "object"}}

@@ -14,7 +14,7 @@ import pytest
 import yaml
 
 from conftest import ROOT, TEMPLATES
-from scaffolder.frameworks import discover
+from scaffolder.frameworks import discover, names
 from scaffolder.templates import overlays
 from scaffolder.vocabulary import PATTERNS, TOPOLOGIES
 
@@ -26,10 +26,13 @@ MAY_IMPORT = {
     "spec": {"errors", "vocabulary"},
     "memory": {"spec", "vocabulary"},
     "plan": {"memory", "vocabulary"},
-    "trainer": {"memory", "vocabulary"},
-    "planning": {"errors", "memory", "plan", "spec", "trainer", "vocabulary"},
-    "project": {"errors", "plan", "spec"},
+    "trainer": {"memory", "plan", "vocabulary"},
+    "planning": {"errors", "library", "memory", "numbers", "plan", "spec", "trainer", "vocabulary"},
+    "project": {"errors", "library", "plan", "spec"},
     "machine": set(),
+    "numbers": set(),
+    "schema": set(),
+    "library": {"vocabulary"},
     "git": {"errors"},
     "history": {"errors", "git"},
     "staging": {"errors"},
@@ -42,20 +45,44 @@ MAY_IMPORT = {
         "project",
         "history",
         "machine",
+        "numbers",
+        "schema",
         "errors",
         "vocabulary",
         "frameworks",
     },
-    "check": {"check", "frameworks", "machine", "project", "vocabulary"},
+    "check": {"check", "frameworks", "library", "machine", "project", "schema", "vocabulary"},
     "templates": {"errors", "git", "history"},
     "criteria": {"errors", "frameworks", "vocabulary"},
     "compare": {"criteria", "errors", "frameworks", "plan", "spec", "vocabulary"},
     "answers": {"frameworks", "spec", "errors"},
-    "rollouts": {"frameworks", "templates", "errors", "vocabulary"},
+    "rollouts": {"errors", "frameworks", "library", "vocabulary"},
     "wizard": {"answers", "frameworks", "plan", "rollouts", "spec", "errors", "vocabulary"},
     "choosing": {"answers", "frameworks", "vocabulary", "wizard"},
-    "render": {"frameworks", "git", "plan", "spec", "staging", "errors", "templates"},
-    "update": {"errors", "git", "plan", "project", "render", "spec", "staging", "templates"},
+    "render": {
+        "frameworks",
+        "git",
+        "library",
+        "plan",
+        "spec",
+        "staging",
+        "errors",
+        "templates",
+    },
+    "moved": {"git", "library"},
+    "merging": {"errors", "git", "library", "moved", "project"},
+    "update": {
+        "errors",
+        "library",
+        "merging",
+        "moved",
+        "plan",
+        "project",
+        "render",
+        "spec",
+        "staging",
+        "templates",
+    },
     "cli": ALL,
     "__main__": {"cli"},
 }
@@ -94,12 +121,28 @@ def test_rooms_import_only_what_they_may(file: Path) -> None:
         parts = name.split(".")
         if parts[0] == "scaffolder" and parts[1] != "__version__":
             assert parts[1] in MAY_IMPORT[room(file)], name
-        if file.parent.name == "frameworks" and re.match(r"scaffolder\.frameworks\.(?!_)", name):
-            assert not (file.parent / f"{parts[2]}.py").exists(), "an adapter imports another"
+        if parts[:2] == ["scaffolder", "frameworks"] and {*parts[2:3]} & {*names()}:
+            assert file.parent == PACKAGE / "frameworks" / parts[2], "a framework is imported"
         assert parts[0] not in HEAVY, name
         assert parts[0] != "copier" or file.stem == "render"
         assert parts[0] != "questionary" or file.stem in {"wizard", "choosing"}
+        assert parts[0] != "rich" or room(file) == "cli"
     assert not {"copier", "questionary", "rich"} & set(imports(file, top_level=True))
+
+
+# `python -m scaffolder.history` and `.library` are commands of releases and builds.
+PRINTING = {"cli", "__main__", "history", "library"}
+
+
+@pytest.mark.parametrize("file", sorted(PACKAGE.rglob("*.py")), ids=lambda path: path.stem)
+def test_only_commands_print(file: Path) -> None:
+    calls = (
+        node for node in ast.walk(ast.parse(file.read_text("utf-8"))) if isinstance(node, ast.Call)
+    )
+    printed = [
+        each.lineno for each in calls if isinstance(each.func, ast.Name) and each.func.id == "print"
+    ]
+    assert room(file) in PRINTING or not printed
 
 
 def template_files(*suffixes: str) -> list[Path]:
@@ -135,9 +178,20 @@ def test_no_overlay_replaces_a_file_of_another() -> None:
             assert not shared, f"{one} and {other} both bring {shared}"
 
 
+def test_an_overlay_includes_its_own_partials_only() -> None:
+    """So a package can bring all that a framework is; the README asks each for its part."""
+    assert {path.parent.parent for path in TEMPLATES.rglob("_partials")} == {TEMPLATES}
+    for file in template_files(".jinja"):
+        overlay = file.relative_to(TEMPLATES).parts[0]
+        statements = re.findall(r"{% (?:include|from) (.*?) %}", file.read_text("utf-8"))
+        for statement in statements:
+            theirs = statement.startswith('"{{" ~ framework ~ "}}/_partials/readme.md.jinja"')
+            assert theirs or statement.startswith(f'"{overlay}/_partials/'), (file, statement)
+
+
 FRAMEWORKS = {
     *discover(),
-    *(path.stem for path in TEMPLATES.glob("{{base}}/dataprep/formats/*.py")),
+    *(path.stem for path in (ROOT / "runtime/rl_rollouts/frameworks").glob("[!_]*.py")),
 }
 """Those of which only the data preparation is there have no adapter yet."""
 
@@ -145,7 +199,36 @@ FRAMEWORKS = {
 def rendered_names(overlay: str) -> set[str]:
     folder = TEMPLATES / f"{{{{{overlay}}}}}"
     files = (path.relative_to(folder) for path in folder.rglob("*") if path.is_file())
-    return {str(path).removesuffix(".jinja") for path in files if "__pycache__" not in path.parts}
+    skipped = {"__pycache__", "_partials"}
+    return {str(path).removesuffix(".jinja") for path in files if not skipped & {*path.parts}}
+
+
+def shared_files() -> Iterator[Path]:
+    """What must not know one framework from another: tool, library and template without theirs."""
+    library = ROOT / "runtime" / "rl_rollouts"
+    rooms = [PACKAGE, library, *(TEMPLATES / f"{{{{{each}}}}}" for each in ("base", *TOPOLOGIES))]
+    own = [PACKAGE / "frameworks" / name for name in FRAMEWORKS]
+    own += [library / "frameworks" / f"{name}.py" for name in FRAMEWORKS]
+    files = [TEMPLATES / "copier.yml", *(path for each in rooms for path in each.rglob("*"))]
+    for file in files:
+        read = file.suffix in {".py", ".jinja", ".yml", ".json", ".css"}
+        if read and not any(file.is_relative_to(each) for each in own):
+            yield file
+
+
+def test_no_shared_file_names_a_framework() -> None:
+    titles = {discover()[name].title if name in discover() else name for name in FRAMEWORKS}
+    words = {*FRAMEWORKS, *titles, *(name.replace("_", "-") for name in FRAMEWORKS)}
+    named = re.compile(rf"(?<![a-z])({'|'.join(map(re.escape, words))})(?![a-z])", re.IGNORECASE)
+    files = list(shared_files())
+    assert {"wizard", "export", "README.md"} <= {file.stem for file in files}
+    found = {
+        f"{file.relative_to(ROOT)}: {line.strip()}"
+        for file in files
+        for line in file.read_text("utf-8").splitlines()
+        if named.search(line)
+    }
+    assert not found
 
 
 def test_files_stay_small() -> None:

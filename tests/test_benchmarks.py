@@ -68,6 +68,22 @@ def test_the_same_seed_gives_the_same_file(tmp_path: Path) -> None:
     assert one == same != other
 
 
+def test_short_rollouts_are_of_small_items_tools_and_turns(tmp_path: Path) -> None:
+    one, same = (
+        generated(tmp_path / name, "--bytes", "2MB", "--shape", "short") for name in ("one", "same")
+    )
+    assert one.read_bytes() == same.read_bytes()
+    records = lines_of(one)
+    outputs = [record["response"]["output"] for record in records]
+    texts = [len(json.dumps(item)) for output in outputs for item in output]
+    assert sum(texts) / len(texts) < 500
+    assert sum(map(len, outputs)) / len(outputs) > 4
+    assert sum(map(is_parallel, outputs)) > 0.2 * len(outputs)
+    assert any(item.get("role") == "user" for output in outputs for item in output)
+    tasks = [record["_ng_task_index"] for record in records]
+    assert len(tasks) > 5 * len(set(tasks))
+
+
 def test_sizes_are_as_asked_and_like_those_of_real_rollouts(rollouts: Path) -> None:
     assert 30e6 <= rollouts.stat().st_size < 31e6
     sizes = sorted(map(len, rollouts.read_bytes().splitlines()))
@@ -172,7 +188,7 @@ def scripted(source: Path, folder: Path, algorithm: str, *options: str) -> list[
     output = folder / "theirs.jsonl"
     files = ["--input", str(source), "--output", str(output), "--algorithm", algorithm]
     done(BENCHMARKS / "baselines.py", "json_script", *files, *options)
-    return [*lines_of(output), *lines_of(folder / "theirs.eval.jsonl")]
+    return [row for path in sorted(folder.glob("theirs*.jsonl")) for row in lines_of(path)]
 
 
 def distinct(rows: list[Json]) -> set[str]:
@@ -199,6 +215,17 @@ def test_the_json_script_makes_the_same_pairs(filtered: Path, tmp_path: Path, ma
     assert Counter(map(question, theirs)) == Counter(map(question, ours))
 
 
+def test_the_json_script_makes_both_in_one_pass(filtered: Path, tmp_path: Path) -> None:
+    expected = {}
+    for algorithm in ("sft", "dpo"):
+        scripted(filtered, tmp_path, algorithm)
+        for side in ("", ".eval"):
+            rows = (tmp_path / f"theirs{side}.jsonl").read_bytes()
+            expected[f"theirs.{algorithm}{side}.jsonl"] = rows
+    scripted(filtered, tmp_path, "both")
+    assert {name: (tmp_path / name).read_bytes() for name in expected} == expected
+
+
 def question(pair: Json) -> str:
     """What was asked, before any turn that both answers share."""
     roles = [message["role"] for message in pair["prompt"]]
@@ -217,6 +244,7 @@ def test_datasets_keeps_the_rows_of_the_json_script(tmp_path: Path) -> None:
 
 
 @linux
+@pytest.mark.long
 def test_everything_is_measured_in_one_go(tmp_path: Path) -> None:
     table = tmp_path / "README.md"
     table.write_text(
@@ -231,9 +259,15 @@ def test_everything_is_measured_in_one_go(tmp_path: Path) -> None:
     assert text.startswith("before\n")
     assert text.endswith("after\n")
     assert "old" not in text.splitlines()
-    for program in ("filter_rollouts.py", "prepare_for_trl.py, dpo", "json script, sft"):
+    for program in ("filter_rollouts.py", "prepare_for_trl.py, sft", "prepare_for_trl.py, dpo"):
         assert f"\n| {program}" in text
-    assert "| at most 1.2 |" in text
+    for program in (
+        "prepare_for_trl.py, sft and dpo in one run",
+        "json script, sft and dpo in one",
+    ):
+        assert f"\n| {program}" in text
+    for target in ("1.5", "2", "2.5", "0.5", "64 MB"):
+        assert text.count(f"| at most {target} |") == 2  # of long rollouts, and of short ones
     assert list((tmp_path / "scratch").glob("rollouts-*.jsonl"))
     assert not (tmp_path / "scratch" / "outputs").exists()
 

@@ -6,9 +6,9 @@ from typing import Any
 import msgspec
 import pytest
 
-from dataprep.errors import Damaged, SetAside, Unusable
-from dataprep.normalise import Shape, normalise
-from dataprep.rollout import Rollout
+from rl_rollouts.data.normalise import Shape, normalise
+from rl_rollouts.data.rollout import Rollout
+from rl_rollouts.errors import Damaged, SetAside, Unusable
 from rollouts import (
     Json,
     asks,

@@ -77,7 +77,8 @@ def test_a_project_without_errors_is_fine(project: Copy, scaffold: Command) -> N
     [
         (None, "has no .copier-answers.yml"),
         ("[", "is not YAML"),
-        ("- 1", "holds no answers"),
+        ("- 1", "holds no `key: value` lines"),
+        ("{}", "holds no answers"),
         ("framework: trl", "of another version"),
     ],
 )

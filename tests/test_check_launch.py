@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from checked import ACCELERATE, CUSTOM, TRL, Copy, heavy, only, projects, put
+from scaffolder import library
 
 
 @pytest.fixture
@@ -197,7 +198,8 @@ def install(folder: Path, **versions: str) -> None:
 def pins(folder: Path) -> dict[str, str]:
     from scaffolder.check.versions import _pins
 
-    return _pins(tomllib.loads((folder / "pyproject.toml").read_text("utf-8")))
+    found = _pins(tomllib.loads((folder / "pyproject.toml").read_text("utf-8")))
+    return {**found, "rl_rollouts": library.version(library.path())}
 
 
 def test_an_environment_that_is_not_what_is_pinned(project: Copy) -> None:
@@ -210,6 +212,26 @@ def test_an_environment_that_is_not_what_is_pinned(project: Copy) -> None:
     shutil.rmtree(folder / ".venv")
     install(folder, **{name: version for name, version in wanted.items() if name != "trl"})
     assert only(folder).problem == f"trl {wanted['trl']} is not installed in .venv"
+
+
+def test_the_library_is_there_once_and_installed_as_it_is_there(project: Copy) -> None:
+    folder = project()
+    wanted, wheel = pins(folder), folder / library.path()
+    install(folder, **{**wanted, "rl_rollouts": "0.0.1+t1"})
+    found = only(folder)
+    assert found.weight == "warning" and "rl_rollouts 0.0.1+t1" in found.problem
+    assert found.remedy == "make install."
+    shutil.rmtree(folder / ".venv")
+    install(folder, **{name: each for name, each in wanted.items() if name != "rl_rollouts"})
+    assert only(folder).weight == "error" and "has no rl_rollouts" in only(folder).problem
+    install(folder, **wanted)
+    assert heavy(folder) == []
+    shutil.copy(wheel, wheel.with_name("rl_rollouts-0.0.1-py3-none-any.whl"))
+    assert "holds 2 versions" in only(folder).problem and wheel.name in only(folder).remedy
+    shutil.rmtree(wheel.parent)
+    assert "the library is gone" in only(folder).problem
+    (folder / "rl_rollouts").mkdir()
+    assert heavy(folder) == []
 
 
 def test_gpus_that_are_not_there(

@@ -1,13 +1,14 @@
 """The command line without a terminal: what it prints, and how it ends."""
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from conftest import ROOT, Command
+from conftest import Command
 from scaffolder import __version__
 from scaffolder.frameworks import discover
 
@@ -144,14 +145,30 @@ def test_completion_offers_what_there_is() -> None:
     assert complete("rl-scaffolder new --algorithm d") == ["dpo", "dapo"]
 
 
-def test_cost_of_version_and_completion_is_that_of_typer() -> None:
-    """User CPU, paired in one run and repeated; the smallest of each is the least disturbed."""
-    program = Path(sys.executable).with_name("rl-scaffolder")
-    measured = subprocess.run(
-        [sys.executable, str(ROOT / "tests" / "startup.py"), str(program)],
-        capture_output=True,
-        text=True,
-        check=True,
+HEAVY = {"copier", "jinja2", "msgspec", "packaging", "pydantic", "questionary", "rich", "yaml"}
+"""What makes a start slow; `make bench` measures how slow."""
+
+
+@pytest.mark.parametrize("said", ["--version", "--help", "completion"])
+def test_starting_costs_what_typer_costs(said: str) -> None:
+    """Nothing but Typer is imported by what people wait for at a prompt."""
+    script = (
+        "import atexit, sys\n"
+        f"atexit.register(lambda: print('imported', *sorted({HEAVY!r} & set(sys.modules))))\n"
+        f"sys.argv = ['rl-scaffolder', *{[] if said == 'completion' else said.split()!r}]\n"
+        "from scaffolder.cli import main\n"
+        "main()\n"
     )
-    ratios = json.loads(measured.stdout)
-    assert max(ratios.values()) <= 1.3, ratios
+    completing = {
+        "_RL_SCAFFOLDER_COMPLETE": "complete_bash",
+        "COMP_WORDS": "rl-scaffolder new --algorithm ",
+        "COMP_CWORD": "3",
+    }
+    environment = os.environ | (completing if said == "completion" else {})
+    done = subprocess.run(
+        [sys.executable, "-c", script], env=environment, capture_output=True, text=True
+    )
+    imported = set(done.stdout.splitlines()[-1].split()[1:])
+    assert done.returncode == 0 and len(done.stdout.splitlines()) > 1, done.stderr
+    # Help is set by rich, which Typer imports itself.
+    assert imported <= ({"rich"} if "--help" in said else set())

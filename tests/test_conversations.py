@@ -15,10 +15,10 @@ from hypothesis import strategies as st
 
 import real
 from conftest import TEMPLATES
-from dataprep.errors import Unusable
-from dataprep.normalise import Shape, normalise
-from dataprep.rollout import Rollout
 from inside import KINDS, counted, inside
+from rl_rollouts.data.normalise import Shape, normalise
+from rl_rollouts.data.rollout import Rollout
+from rl_rollouts.errors import Unusable
 from rollouts import Json, calls, chat, encoded, record, result, says, thinks, user
 from scripts import FILTER
 
@@ -168,7 +168,7 @@ SHAPES = ("", "--images keep --incomplete cut --reasoning tags")
 def test_every_line_of_real_files_is_prepared(tmp_path: Path, file: Path, framework: str) -> None:
     (tmp_path / "in.jsonl").symlink_to(file)
     script = SCRIPTS[framework]
-    refused = importlib.import_module(f"dataprep.formats.{framework}").REFUSED
+    refused = importlib.import_module(f"rl_rollouts.frameworks.{framework}").REFUSED
     for kind, shape in product(set(KINDS) - set(refused), SHAPES):
         arguments = f"--input in.jsonl --max_bad_share 1 --eval_share 0.3 --kind {kind} {shape}"
         found = counted(tmp_path, inside(script, tmp_path, arguments), script)
@@ -239,6 +239,8 @@ def test_any_legal_conversation_survives(
         {"prompt": [asked], "completion": messages, "reward": 1.0},
     ]
     forms = [normalise(encoded(row), Shape(reasoning=where)) for row in rows]
+    metadata = [form.metadata for form in forms]  # read when asked for
+    assert all(isinstance(each, dict) for each in metadata)
     sides = [msgspec.json.decode(msgspec.json.encode(form)) for form in forms]
     assert all(side == sides[0] for side in sides)
     check_legal(forms[0])

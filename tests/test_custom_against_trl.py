@@ -6,11 +6,13 @@ from typing import Any
 import datasets
 import pytest
 import transformers
+import trl
 
 import custom_data
-import trl
 from custom_runs import MARKED, Custom, Json, assistant, losses, pair_row, sft_row, user, write_rows
 from custom_settings import Settings
+
+pytestmark = pytest.mark.long
 
 STEPS, BATCH, RATE = 50, 4, 3e-3
 # Without white space after a turn, which TRL trains in completions and the custom trainer does not.

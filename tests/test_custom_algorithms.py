@@ -27,7 +27,9 @@ from custom_runs import (
     write_rows,
 )
 from custom_settings import Settings
-from dataprep.errors import UserError
+from rl_rollouts.errors import UserError
+
+pytestmark = pytest.mark.long
 
 
 def settings(**keys: Any) -> Settings:
@@ -182,7 +184,7 @@ def test_dpo_without_a_pull_is_refused(custom: Custom) -> None:
 PROMPTS = [prompt_row([user(f"what is {n} plus {n}?")]) for n in range(12)]
 GRPO: dict[str, Any] = {
     "algorithm": "grpo",
-    "rewards": "tests.toy_rewards:score",
+    "rewards": "rl_rollouts.smoke.toy:score",
     "num_generations": 8,
     "max_new_tokens": 12,
     "global_batch_size": 32,

@@ -17,6 +17,8 @@ import torch
 from custom_runs import Custom, log, losses, started, weights
 from projects import until
 
+pytestmark = pytest.mark.long
+
 STEADY = {"lr_scheduler": "constant", "warmup_ratio": 0}
 LONG = {**STEADY, "max_steps": 4000, "save_steps": 1}
 
@@ -122,7 +124,7 @@ def test_a_full_disk_loses_no_earlier_checkpoint(custom: Custom) -> None:
 
 
 def test_a_checkpoint_exports_as_the_final_model(custom: Custom, tmp_path: Path) -> None:
-    from export import export
+    from rl_rollouts.models.export import export
 
     assert custom(save_steps=4)[0] == 0
     export(Path("out/checkpoint-4"), tmp_path / "exported", "float32")

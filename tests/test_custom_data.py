@@ -9,9 +9,9 @@ import pytest
 import transformers
 
 import custom_data
-from chat_masks import ChatTokenizer, RowError
 from custom_runs import MARKED, Custom, Json, assistant, sft_row, user, write_rows
 from custom_settings import Settings
+from rl_rollouts.models.chat_masks import ChatTokenizer, RowError
 
 PLAIN = re.sub(r"\{% (end)?generation %\}", "", MARKED)
 STOPS_SHORT = MARKED.replace(

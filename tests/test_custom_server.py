@@ -15,6 +15,8 @@ from conftest import run
 from custom_runs import ENVIRONMENT, Custom, log, prompt_row, torchrun, user, write_rows
 from projects import python, render, script, until
 
+pytestmark = pytest.mark.long
+
 STANDIN = Path(__file__).with_name("standin_server.py")
 GRPO: dict[str, Any] = {
     "algorithm": "grpo",
@@ -120,7 +122,7 @@ def test_the_launch_script_trains_beside_its_server(tmp_path: Path) -> None:
     project = render(tmp_path, *words, "--gpus-per-node", "2", "--model", "smoke/model")
     sample = "tests/sample_rollouts.jsonl"
     for command in (
-        ["tests/tiny_model.py", "--text", sample, "--output", "smoke/model"],
+        ["-m", "rl_rollouts.smoke.tiny_model", "--text", sample, "--output", "smoke/model"],
         ["prepare_for_custom.py", "--input", sample, "--output", "training_data.jsonl"],
     ):
         assert python(project, *command).returncode == 0

@@ -24,7 +24,9 @@ from custom_runs import (
     write_rows,
 )
 from custom_settings import Settings
-from model_folders import load_tokenizer
+from rl_rollouts.models.folders import load_tokenizer
+
+pytestmark = pytest.mark.long
 
 
 def test_training_lowers_the_loss_and_the_model_reloads(custom: Custom, tiny_qwen: Path) -> None:

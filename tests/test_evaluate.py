@@ -11,10 +11,12 @@ import pytest
 
 import tiny
 from conftest import BASE, Result
-from evaluation.report import cell
-from evaluation.table import pass_at_k
 from inside import inside
+from rl_rollouts.evaluation.report import cell
+from rl_rollouts.evaluation.table import pass_at_k
 from rollouts import Json, read, write
+
+pytestmark = pytest.mark.long
 
 SCRIPT = BASE / "evaluate.py"
 REWARDS = """

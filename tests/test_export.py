@@ -21,6 +21,8 @@ import tiny
 from conftest import BASE, Result
 from inside import inside
 
+pytestmark = pytest.mark.long
+
 SCRIPT = BASE / "export.py"
 ASKED = [{"role": "user", "content": "What do I pay?"}]
 ZERO = """

@@ -14,20 +14,21 @@ import pyarrow.parquet as pq
 import pytest
 
 import real
-from conftest import BASE
-from dataprep import parquet
-from dataprep.build import Judged, Pair, Trajectory, trajectory
-from dataprep.errors import Unusable, UserError
-from dataprep.formats import nemo_rl, openrlhf, prompt, renamed, verl, with_text_arguments
-from dataprep.normalise import Shape, normalise
-from dataprep.parquet import Parquet, columns
-from dataprep.rollout import Function, Message, Rollout, Tokens, ToolCall, message, raw
+from conftest import LIBRARY
+from rl_rollouts.data.build import Judged, Pair, Trajectory, trajectory
+from rl_rollouts.data.normalise import Shape, normalise
+from rl_rollouts.data.rollout import Function, Message, Rollout, Tokens, ToolCall, message, raw
+from rl_rollouts.data.rows import prompt, renamed, with_text_arguments
+from rl_rollouts.engine import parquet
+from rl_rollouts.engine.parquet import Parquet, columns
+from rl_rollouts.errors import Unusable, UserError
+from rl_rollouts.frameworks import nemo_rl, openrlhf, verl
 
 Json = dict[str, Any]
 KINDS = ["sft", "preference", "unpaired", "prompts", "trajectories"]
 FORMATS = {
-    path.stem: importlib.import_module(f"dataprep.formats.{path.stem}")
-    for path in (BASE / "dataprep" / "formats").glob("[!_]*.py")
+    path.stem: importlib.import_module(f"rl_rollouts.frameworks.{path.stem}")
+    for path in (LIBRARY / "frameworks").glob("[!_]*.py")
 }
 OFFERED = [(name, kind) for name, module in FORMATS.items() for kind in module.ROWS]
 
@@ -59,7 +60,7 @@ def rollout(**changes: Any) -> Rollout:
         "tools": raw(TOOLS),
         "agent": "walker",
         "ground_truth": raw(["wall", 1]),
-        "metadata": {"level": raw({"b": None, "a": 1.50}), "expected_answer": raw("wall")},
+        "facts": {"level": raw({"b": None, "a": 1.50}), "expected_answer": raw("wall")},
         "turn_tokens": [Tokens([1, 2], [3], [-0.5]), Tokens([1, 2, 3], [4, 5], [-1.0, 0.0])],
     }
     return Rollout(**(everything | changes))
@@ -143,7 +144,7 @@ def schema(kind: str) -> Any:
     from jsonschema import Draft202012Validator
     from referencing import Registry, Resource
 
-    folder = BASE / "dataprep" / "schemas"
+    folder = LIBRARY / "schemas"
     read = {path.name: json.loads(path.read_text("utf-8")) for path in folder.glob("*.json")}
     resources = {name: Resource.from_contents(contents) for name, contents in read.items()}
     Draft202012Validator.check_schema(read[f"{kind}.json"])
@@ -155,7 +156,7 @@ def schema(kind: str) -> Any:
 @pytest.mark.parametrize("kind", KINDS)
 def test_custom_rows_are_as_documented(kind: str) -> None:
     schema(kind).validate(row("custom", kind))
-    bare = rollout(tools=raw(None), metadata={}, turn_tokens=None, ground_truth=raw(None))
+    bare = rollout(tools=raw(None), facts={}, turn_tokens=None, ground_truth=raw(None))
     schema(kind).validate(row("custom", kind, bare))
     assert list(schema(kind).schema["properties"]) == list(FORMATS["custom"].COLUMNS[kind])
 
@@ -326,7 +327,7 @@ def test_parquet_keeps_json_to_the_byte(
 def test_parquet_says_what_jsonl_says(name: str, kind: str, tmp_path: Path) -> None:
     declared = FORMATS[name].COLUMNS[kind]
     others = rollout(
-        tools=raw([]), metadata={"level": raw("three")}, completion=[message("assistant", "x")]
+        tools=raw([]), facts={"level": raw("three")}, completion=[message("assistant", "x")]
     )
     rows = [FORMATS[name].ROWS[kind](built(kind, one)) for one in (rollout(), others, rollout())]
     if not declared:
@@ -383,7 +384,7 @@ def test_parquet_without_pyarrow(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 
 
 def test_the_prompt_row_is_what_evaluation_reads() -> None:
-    from evaluate import PROMPT_KEYS
+    from rl_rollouts.evaluation.command import PROMPT_KEYS
 
     made = json.loads(msgspec.json.encode(prompt(rollout())))
     assert set(made) == PROMPT_KEYS

@@ -8,17 +8,18 @@ import sys
 import tomllib
 from collections.abc import Callable
 from pathlib import Path
+from typing import get_args
 
 import pytest
 import yaml
 
-from conftest import ROOT, TEMPLATES, Result, run
+from conftest import LIBRARY, ROOT, TEMPLATES, Result, run
 from contracts.rendering import variant
-from scaffolder import frameworks
+from scaffolder import frameworks, library
 from scaffolder import spec as specs
 from scaffolder.errors import UnsupportedChoice
 from scaffolder.frameworks import discover, matrix, names, resolve
-from scaffolder.vocabulary import ALGORITHMS, PATTERNS, TOPOLOGIES
+from scaffolder.vocabulary import ALGORITHMS, OFFLINE, PATTERNS, TOPOLOGIES, DatasetKind
 
 New = Callable[..., Path]
 OFFERED = [(each.name, *rest) for each, *rest in matrix()]
@@ -83,7 +84,7 @@ def test_two_machines_are_told_apart_by_their_ranks(new: New, framework: str) ->
     assert "rank=${NODE_RANK:?$usage}" in script and "main=${MAIN_ADDRESS:?$usage}" in script
 
 
-def test_a_framework_is_one_module_and_one_folder() -> None:
+def test_a_framework_is_one_folder_and_one_overlay() -> None:
     assert names() == sorted(discover()) and {"custom", "trl"} <= set(discover())
     for name, framework in discover().items():
         assert framework.name == name
@@ -91,20 +92,53 @@ def test_a_framework_is_one_module_and_one_folder() -> None:
         assert all(fact.source and fact.date for fact in framework.facts)
 
 
+@pytest.mark.parametrize(
+    ("answers", "others"),
+    [
+        ({"framework": "trl", "algorithm": "ppo"}, ["algorithm ppo is offered by verl."]),
+        (
+            {"framework": "verl", "algorithm": "dpo", "tuning": "qlora"},
+            ["algorithm dpo is offered by custom, trl.", "tuning qlora is offered by trl."],
+        ),
+        ({"framework": "trl", "algorithm": "sft", "topology": "slurm"}, []),
+    ],
+)
+def test_who_else_offers_what_is_refused_is_said(
+    answers: dict[str, str], others: list[str]
+) -> None:
+    with pytest.raises(UnsupportedChoice) as error:
+        resolve(specs.build({"project_name": "p", **answers}))
+    assert error.value.remedy.splitlines()[:-2] == others
+
+
+def test_no_adapter_says_what_another_framework_offers() -> None:
+    titles = {each.title for each in discover().values()} | {"NeMo-RL", "OpenRLHF"}
+    for framework in discover().values():
+        said = " ".join(framework.unavailable.values())
+        assert not [each for each in titles - {framework.title} if each in said], framework.name
+
+
+def test_the_library_knows_what_each_algorithm_reads() -> None:
+    kinds = {name: library.dataset_kind(name) for name in ALGORITHMS}
+    assert {name for name, kind in kinds.items() if kind != "prompts"} == OFFLINE
+    assert get_args(DatasetKind) == get_args(library.load("values").Kind)
+    assert set(library.load("values").KINDS) == set(ALGORITHMS)
+
+
 FOUND = """
 import json, sys, yaml
-key, named = ("defaults", p.root_of) if hasattr(p, "root_of") else ("algorithm", str)
 configs = {name: yaml.safe_load(text) for name, text in json.load(sys.stdin).items()}
-print(json.dumps({name: p.KINDS[named(config[key])] for name, config in configs.items()}))
+print(json.dumps({name: p.CONFIG.kind(config) for name, config in configs.items()}))
 """
 
 
 @pytest.mark.parametrize("name", names())
-def test_the_script_knows_the_dataset_kind_that_the_adapter_declares(name: str) -> None:
-    """As the script finds it in the config of each algorithm."""
+def test_the_script_knows_the_dataset_kind_of_each_algorithm(name: str) -> None:
+    """As the script finds it in the config."""
     configs = {each: variant(name, each).config() for each in discover()[name].algorithms}
     script = f"import prepare_for_{name} as p\n" + FOUND
     overlays = [str(TEMPLATES / f"{{{{{part}}}}}") for part in ("base", name)]
+    overlays.append(str(LIBRARY.parent))
     printed = subprocess.run(
         [sys.executable, "-c", f"import sys; sys.path[:0] = {overlays}; {script}"],
         input=json.dumps(configs),
@@ -112,12 +146,14 @@ def test_the_script_knows_the_dataset_kind_that_the_adapter_declares(name: str) 
         text=True,
         check=True,
     ).stdout
-    assert yaml.safe_load(printed) == dict(discover()[name].algorithms)
+    found = yaml.safe_load(printed)
+    assert found == {each: library.dataset_kind(each) for each in discover()[name].algorithms}
 
 
 THEIRS = """
 from pathlib import Path
-from scaffolder.frameworks.custom import Custom
+from typing import get_args
+from scaffolder.frameworks.custom.adapter import Custom
 
 class Theirs(Custom):
     name = "theirs"
@@ -147,7 +183,8 @@ def install(folder: Path, attribute: str, name: str = "theirs") -> dict[str, str
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: theirs-package\nVersion: 1.0\n")
     entry = f"[{frameworks.GROUP}]\n{name} = theirs:{attribute}\n"
     (info / "entry_points.txt").write_text(entry)
-    return {**os.environ, "PYTHONPATH": str(folder)}
+    paths = [str(folder), os.environ.get("PYTHONPATH", "")]
+    return {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, paths))}
 
 
 def scaffolder(folder: Path, environment: dict[str, str], *arguments: str) -> Result:

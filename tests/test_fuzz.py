@@ -17,18 +17,19 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 import real
-from dataprep import formats
-from dataprep import record as decoding
-from dataprep.choose import PairRules
-from dataprep.compressed import GZIP, ZSTD
-from dataprep.errors import Unusable, UserError
-from dataprep.filter import Rules, TaskRules
-from dataprep.formats import custom
-from dataprep.normalise import Shape, normalise
-from dataprep.pipeline import Kind, Recipe, filter_rollouts, prepare
-from dataprep.read import BOM
-from dataprep.rollout import Rollout
-from dataprep.run import Options
+from rl_rollouts.data import record as decoding
+from rl_rollouts.data import rows as formats
+from rl_rollouts.data.compressed import GZIP, ZSTD
+from rl_rollouts.data.filter import Rules, TaskRules
+from rl_rollouts.data.normalise import Shape, normalise
+from rl_rollouts.data.read import BOM
+from rl_rollouts.data.rollout import Rollout
+from rl_rollouts.engine.choose import PairRules
+from rl_rollouts.engine.run import Options
+from rl_rollouts.errors import Unusable, UserError
+from rl_rollouts.frameworks import custom
+from rl_rollouts.pipeline import Recipe, Wanted, filter_rollouts, prepare
+from rl_rollouts.values import Kind
 from rollouts import (
     Json,
     asks,
@@ -48,7 +49,7 @@ from scripts import total
 SHAPES = [
     Shape(),
     Shape(reasoning="tags", images="keep", incomplete="cut", tokens=True),
-    Shape(reasoning="drop", images="keep", incomplete="cut", metadata=False),
+    Shape(reasoning="drop", images="keep", incomplete="cut"),
 ]
 IDS = {"prompt_token_ids": [1], "generation_token_ids": [2], "generation_log_probs": [-1.0]}
 IMAGE = {"type": "input_image", "image_url": "https://example.org/a.png"}
@@ -145,7 +146,9 @@ def test_any_value_at_any_place(place: tuple[Json, Any], value: Any, shape: Shap
 def read(line: bytes, shape: Shape) -> bytes | str:
     """The rollout, or the reason why it is none."""
     try:
-        return msgspec.json.encode(normalise(line, shape))
+        rollout = normalise(line, shape)
+        assert rollout.metadata is not None  # read when it is asked for
+        return msgspec.json.encode(rollout)
     except Unusable as reason:
         return str(reason)
 
@@ -262,7 +265,8 @@ def prepared(options: Options, kind: Kind) -> None:
     tasks, pairs = TaskRules(duplicates="exact"), PairRules(pairs="all")
     recipe = Recipe(kind, eval_share=0.5, tasks=tasks, pairs=pairs)
     row: Any = custom.ROWS[kind]
-    prepare(options, recipe, row, SHAPES[1], formats.prompt, custom.COLUMNS[kind])
+    wanted = Wanted(recipe, row, custom.COLUMNS[kind])
+    prepare(options, [wanted], SHAPES[1], formats.prompt)
 
 
 STRICT = Rules(min_reward=0, max_chars=100_000, max_turns=9)

@@ -13,6 +13,8 @@ import pytest
 from conftest import run
 from projects import render, script, until
 
+pytestmark = pytest.mark.long
+
 
 @pytest.mark.parametrize(
     ("present", "visible", "said"),

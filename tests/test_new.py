@@ -286,7 +286,7 @@ def test_hostile_answers_come_back_exactly(new: New, value: str, framework: str)
     assert (saved["model"], saved["rollouts"]) == (value, value)
     for config in project.glob("*_config.yaml"):
         assert yaml.safe_load(config.read_text("utf-8")), config
-    key = frameworks.get(framework).config_key("model", "sft")
+    key = frameworks.get(framework).keys("sft").model
     assert key is not None
     written = read_config(project, f"{framework}_config.yaml").get(key)
     # OmegaConf, which verl reads with, would take ${HOME} for another key.

@@ -7,9 +7,9 @@ from typing import Any
 import msgspec
 import pytest
 
-from dataprep.errors import Damaged, SetAside, Unusable
-from dataprep.normalise import Shape, normalise
-from dataprep.rollout import Function, Rollout, ToolCall, message
+from rl_rollouts.data.normalise import Shape, normalise
+from rl_rollouts.data.rollout import Function, Rollout, ToolCall, message
+from rl_rollouts.errors import Damaged, SetAside, Unusable
 from rollouts import Json, calls, encoded, record, result, says, thinks, user
 
 
@@ -285,7 +285,7 @@ def test_what_is_unusual_is_read(line: bytes) -> None:
 
 
 def test_sidecars_and_own_outputs_are_not_rollouts(tmp_path: Path) -> None:
-    from dataprep.read import find
+    from rl_rollouts.data.read import find
 
     for name in ("a", "a_failures", "a_materialized_inputs", "a_reward_profiling", "rejected"):
         (tmp_path / f"{name}.jsonl").write_text("{}\n")

@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from conftest import TEMPLATES
-from dataprep.write import files_of
+from rl_rollouts.engine.write import files_of
 from rollouts import calls, read, record, result, says, user, write
 
 FRAMEWORKS = sorted(
@@ -21,7 +21,7 @@ KINDS = ("sft", "preference", "unpaired", "prompts", "trajectories")
 
 
 def refused(framework: str) -> dict[str, str]:
-    reasons: dict[str, str] = importlib.import_module(f"dataprep.formats.{framework}").REFUSED
+    reasons: dict[str, str] = importlib.import_module(f"rl_rollouts.frameworks.{framework}").REFUSED
     return reasons
 
 

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 import zstandard
 
-from dataprep.read import BOM
 from inside import counted, inside
+from rl_rollouts.data.read import BOM
 from rollouts import calls, record, result, says, user, write
 from rollouts import read as rows_of
 from scripts import (
@@ -136,8 +136,8 @@ def test_odd_lines_are_used_or_rejected(
 ) -> None:
     """With blank lines between them, and the last one cut off, in spans of any size."""
     if span == "many":
-        monkeypatch.setattr("dataprep.run.SMALLEST_SPAN", 100_000)
-        monkeypatch.setattr("dataprep.run.LARGEST_SPAN", 100_000)
+        monkeypatch.setattr("rl_rollouts.engine.run.SMALLEST_SPAN", 100_000)
+        monkeypatch.setattr("rl_rollouts.engine.run.LARGEST_SPAN", 100_000)
     content = b"\n\n".join(each for each, _ in ODD)
     (tmp_path / name).write_bytes(gzip.compress(content, 1) if "gz" in name else content)
     done = inside(script, tmp_path, f"--input {name} --max_bad_share 1 --workers 1")
@@ -221,8 +221,8 @@ def test_only_damage_counts(
 
 
 def test_a_bad_beginning_stops_a_run_early(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("dataprep.run.SMALLEST_SPAN", 2000)
-    monkeypatch.setattr("dataprep.run.LARGEST_SPAN", 2000)
+    monkeypatch.setattr("rl_rollouts.engine.run.SMALLEST_SPAN", 2000)
+    monkeypatch.setattr("rl_rollouts.engine.run.LARGEST_SPAN", 2000)
     write(tmp_path / "in.jsonl", *[b"cut"] * 100_000, *LINES)
     done = inside(FILTER, tmp_path, "--input in.jsonl --workers 1")
     assert done.returncode == 1 and "are no rollouts" in done.stderr
@@ -234,8 +234,8 @@ def test_a_bad_beginning_is_no_bad_input(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, pack: type[bytes]
 ) -> None:
     """A file with nothing but bad lines, and many good ones after it."""
-    monkeypatch.setattr("dataprep.run.SMALLEST_SPAN", 20_000)
-    monkeypatch.setattr("dataprep.run.LARGEST_SPAN", 20_000)
+    monkeypatch.setattr("rl_rollouts.engine.run.SMALLEST_SPAN", 20_000)
+    monkeypatch.setattr("rl_rollouts.engine.run.LARGEST_SPAN", 20_000)
     rows = [line(number, note=f"{number:09}" * 20) for number in range(4000)]
     for name, part in {"a": rows[:40], "b": rows[40:2000], "c": rows[2000:]}.items():
         end = b"!\n" if name == "a" else b"\n"

@@ -1,4 +1,4 @@
-"""The curves of a run: `python plot.py log.jsonl`."""
+"""The curves of a run: `python -m rl_rollouts.report.plot log.jsonl`."""
 
 import json
 import math
@@ -9,14 +9,13 @@ from typing import Any
 
 import pytest
 
-import plot
-import run_log
-from conftest import BASE
-from dataprep.errors import UserError
-from dataprep.report.curves import MOST, Curve, chart, smooth
+from rl_rollouts.errors import UserError
+from rl_rollouts.report import log as run_log
+from rl_rollouts.report import plot
+from rl_rollouts.report.curves import MOST, Curve, chart, smooth
 from scripts import call
 
-SCRIPT = BASE / "plot.py"
+SCRIPT = "rl_rollouts.report.plot"
 Entry = dict[str, Any]
 
 

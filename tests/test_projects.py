@@ -69,6 +69,7 @@ def test_the_check_reports_lengths_and_reads_everything(smoked: Path) -> None:
 
 
 @pytest.mark.parametrize("framework", ["trl", "custom"])
+@pytest.mark.long
 def test_the_smoke_run_trains_in_two_processes_too(tmp_path: Path, framework: str) -> None:
     project = render(tmp_path, "--framework", framework, "--algorithm", "sft")
     began = time.monotonic()
@@ -79,6 +80,7 @@ def test_the_smoke_run_trains_in_two_processes_too(tmp_path: Path, framework: st
     assert "2 process(es)" in result.stdout
 
 
+@pytest.mark.long
 def test_a_project_stands_on_its_own_feet(tmp_path: Path) -> None:
     """`make install` in an environment of its own, then its tests and its smoke run."""
     project = render(tmp_path, "--framework", "trl", "--algorithm", "sft")

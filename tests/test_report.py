@@ -1,4 +1,4 @@
-"""The survey of rollouts and the page that shows it: `python -m dataprep.report`."""
+"""The survey of rollouts and the page that shows it: `python -m rl_rollouts.report`."""
 
 import json
 import re
@@ -11,11 +11,11 @@ import tokenizers
 import transformers
 
 from conftest import Result
-from dataprep.errors import UserError
-from dataprep.report import lengths, rows
-from dataprep.report.page import Report, page
-from dataprep.report.trainer import Trainer, trainer_of
-from dataprep.survey import Survey
+from rl_rollouts.errors import UserError
+from rl_rollouts.report import lengths, rows
+from rl_rollouts.report.page import Report, page
+from rl_rollouts.report.trainer import Trainer, trainer_of
+from rl_rollouts.survey import Survey
 from rollouts import Json, calls, result, says, thinks, user, write
 from scripts import ENVIRONMENT, FILTER, PREPARE, call
 from surveyed import Read, mixed, rollout, shown, surveyed
@@ -25,7 +25,7 @@ HOSTILE = """</style></title><script>alert(1)</script><img src=x onerror='alert(
 
 def report(folder: Path, arguments: str) -> Result:
     """Run the command; it may fail, but never with a traceback."""
-    command = [sys.executable, "-m", "dataprep.report", *arguments.split()]
+    command = [sys.executable, "-m", "rl_rollouts.report", *arguments.split()]
     done = subprocess.run(command, cwd=folder, env=ENVIRONMENT, capture_output=True, text=True)
     assert "Traceback" not in done.stderr, done.stderr
     return done

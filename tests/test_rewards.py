@@ -17,18 +17,18 @@ from typing import Any
 
 import pytest
 
-import check_rewards
-import gym_reward
-import ready_rewards as ready
-from conftest import BASE, Result
-from dataprep.errors import UserError
+from conftest import BASE, LIBRARY, Result
 from real import FILES
-from rewards_checked import answer_of, load_score, reward_of
+from rl_rollouts.errors import UserError
+from rl_rollouts.rewards import check as check_rewards
+from rl_rollouts.rewards import gym as gym_reward
+from rl_rollouts.rewards import ready
+from rl_rollouts.rewards.checked import answer_of, load_score, reward_of
 from rollouts import Json, calls, record, result, says, user, write
 from scripts import ENVIRONMENT
 
 ASKED = [{"role": "user", "content": "How many coins are that?"}]
-CHECK = BASE / "check_rewards.py"
+CHECK = "rl_rollouts.rewards.check"
 
 
 def earns(reward: Any, response: str, truth: Any, **options: Any) -> float:
@@ -327,8 +327,8 @@ def checked(folder: Path, *rows: Json | bytes, more: str = "") -> Result:
 
 
 def call_check(folder: Path, arguments: str) -> Result:
-    command = [sys.executable, str(CHECK), *arguments.split()]
-    environment = {**ENVIRONMENT, "PYTHONPATH": f"{folder}:{BASE}"}
+    command = [sys.executable, "-m", CHECK, *arguments.split()]
+    environment = {**ENVIRONMENT, "PYTHONPATH": f"{folder}:{LIBRARY.parent}:{BASE}"}
     done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True)
     assert "Traceback" not in done.stderr, done.stderr
     return done

@@ -3,7 +3,6 @@
 import gzip
 import importlib.util
 import json
-import os
 import random
 import subprocess
 import sys
@@ -16,8 +15,8 @@ from typing import Any
 import pytest
 import zstandard
 
-from dataprep.index import PACKED, in_order
 from inside import CUSTOM, counted, inside, left_behind, outputs, small_spans
+from rl_rollouts.engine.index import PACKED, in_order
 from rollouts import encoded, many, record, says, write
 from scripts import ENVIRONMENT, FILTER
 
@@ -45,11 +44,11 @@ JOBS = {
 @pytest.fixture
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
     """Few rollouts are as much work as many: spans, partitions and sorted runs are small."""
-    monkeypatch.setattr("dataprep.run.SMALLEST_SPAN", 20_000)
-    monkeypatch.setattr("dataprep.run.LARGEST_SPAN", 60_000)
-    monkeypatch.setattr("dataprep.index.PARTITION_INPUT", 50_000)
-    monkeypatch.setattr("dataprep.index.SORTED_AT_ONCE", 20)
-    monkeypatch.setattr("dataprep.index.FLUSH", 3000)
+    monkeypatch.setattr("rl_rollouts.engine.run.SMALLEST_SPAN", 20_000)
+    monkeypatch.setattr("rl_rollouts.engine.run.LARGEST_SPAN", 60_000)
+    monkeypatch.setattr("rl_rollouts.engine.index.PARTITION_INPUT", 50_000)
+    monkeypatch.setattr("rl_rollouts.engine.index.SORTED_AT_ONCE", 20)
+    monkeypatch.setattr("rl_rollouts.engine.index.FLUSH", 3000)
 
 
 def done(folder: Path, job: str, inputs: str = "in.jsonl", workers: int = 1) -> Any:
@@ -123,18 +122,9 @@ def test_many_partitions_are_as_good_as_one(
     """More than there are tasks, each in several blocks."""
     write(tmp_path / "in.jsonl", *ROWS)
     expected = done(tmp_path, "normalised"), done(tmp_path, "pairs")
-    monkeypatch.setattr("dataprep.index.PARTITION_INPUT", 400)
-    monkeypatch.setattr("dataprep.index.FLUSH", 3000)
+    monkeypatch.setattr("rl_rollouts.engine.index.PARTITION_INPUT", 400)
+    monkeypatch.setattr("rl_rollouts.engine.index.FLUSH", 3000)
     assert (done(tmp_path, "normalised"), done(tmp_path, "pairs")) == expected
-
-
-@pytest.fixture
-def ray_python() -> str:
-    """An interpreter with what projects need for `--engine ray`: RAY_PYTHON, or this one."""
-    found = os.environ.get("RAY_PYTHON", "")
-    if found or importlib.util.find_spec("ray"):
-        return found or sys.executable
-    pytest.skip("RAY_PYTHON names no interpreter that has Ray")
 
 
 @pytest.mark.parametrize("job", ["normalised", "pairs"])
@@ -229,7 +219,7 @@ def test_an_index_that_is_too_large_is_sorted_on_the_disk(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As of a giant task, which no number of partitions divides."""
-    monkeypatch.setattr("dataprep.index.SORTED_AT_ONCE", 2000)
+    monkeypatch.setattr("rl_rollouts.engine.index.SORTED_AT_ONCE", 2000)
     entries = (PACKED.pack(7, order * 7919 % 40_009, 0, 0.0, 0, order) for order in range(40_000))
     tracemalloc.start()
     orders = [entry.order for entry in islice(in_order(entries, tmp_path), 40_000)]

@@ -11,16 +11,17 @@ from typing import Any
 import pytest
 import yaml
 
-from contracts.extraction import text
+from contracts.extraction import text, written
 from contracts.rendering import SIZES, Variant, matrix, planned
+from rl_rollouts.config import Entry
 from scaffolder.check.values import judge
 from scaffolder.frameworks import discover, names
-from scaffolder.frameworks._schema import FOLDER, Key, Schema
-from scaffolder.project import Entry, read_config
+from scaffolder.project import read_config
+from scaffolder.schema import Key, Schema
 
 
 def schema_of(framework: str) -> Schema:
-    schema = Schema.load(framework)
+    schema = discover()[framework].schema()
     assert schema is not None, f"no schema of {framework}: run `make schemas`"
     return schema
 
@@ -100,10 +101,11 @@ def test_every_default_is_a_value_that_its_key_accepts(framework: str) -> None:
     assert not wrong
 
 
-@pytest.mark.parametrize("path", sorted(FOLDER.glob("*.json")), ids=lambda path: path.stem)
-def test_schema_files_are_sorted_and_hold_one_key_a_line(path: Path) -> None:
+@pytest.mark.parametrize("framework", names())
+def test_schema_files_are_sorted_and_hold_one_key_a_line(framework: str) -> None:
+    path = written(framework)
     content = json.loads(path.read_text("utf-8"))
-    assert path.name == f"{content['framework']}-{content['version']}.json"
+    assert (content["framework"], content["version"]) == (framework, discover()[framework].version)
     assert path.read_text("utf-8") == text(content)
     key = next(iter(next(iter(content["classes"].values()))["keys"]), "")
     assert all(len(line) < 1500 for line in path.read_text("utf-8").splitlines()), key
@@ -134,7 +136,7 @@ def test_the_nearest_key_is_named() -> None:
 
 
 def test_a_version_without_a_schema_is_none() -> None:
-    assert Schema.load("trl", "0.1") is None
+    assert discover()["trl"].schema("0.1") is None
 
 
 def test_templates_that_can_be_marked_are_known_by_their_hash() -> None:

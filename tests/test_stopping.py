@@ -99,7 +99,7 @@ INPUTS = {
         (PREPARE, "--input in.jsonl --min_margin nan", 2, "--min_margin is nan"),
         (PREPARE, "--input in.jsonl --max_pairs 0", 2, "--max_pairs is 0"),
         (PREPARE, "--input in.jsonl --config no.yaml", 2, "Cannot read no.yaml"),
-        (PREPARE, "--input in.jsonl --config empty.jsonl", 2, "in empty.jsonl is None"),
+        (PREPARE, "--input in.jsonl --config empty.jsonl", 2, "empty.jsonl: `algorithm` is None"),
         (PREPARE, "--input in.jsonl --config list.yaml", 2, "is ['sft']"),
     ],
 )
@@ -219,7 +219,7 @@ def test_what_has_changed_starts_afresh(tmp_path: Path, rollouts: Path, change: 
 
 KILLED_AFTER_ONE_FILE = """
 import os
-from dataprep.write import Output
+from rl_rollouts.engine.write import Output
 def taken(self, *part, take=Output.take):
     take(self, *part)
     os._exit(9)
@@ -249,7 +249,7 @@ def test_a_run_killed_while_it_writes_its_output_is_made_again(
 
 KILLED_WHILE_IT_JOINS = """
 import os
-import dataprep.joined as joined
+from rl_rollouts.engine import joined
 calls = 0
 def {name}(*given, real=joined.{owner}{name}):
     global calls

@@ -13,10 +13,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dataprep.normalise import normalise
-from dataprep.survey import Survey, findings, survey, tasks
-from dataprep.survey.findings import percent
-from dataprep.survey.spread import Spread, spread_of
+from rl_rollouts.data.normalise import normalise
+from rl_rollouts.survey import Survey, findings, survey, tasks
+from rl_rollouts.survey.findings import percent
+from rl_rollouts.survey.spread import Spread, spread_of
 from rollouts import calls, result, says, thinks, user
 from surveyed import mixed, rollout, shown, surveyed
 

@@ -21,6 +21,8 @@ from projects import SAMPLE, curve, make, python, rows
 from scaffolder.frameworks import Framework, names
 from test_wizard import ENTER
 
+pytestmark = pytest.mark.long
+
 SOURCE = ROOT / "tests" / "third_party"
 OVERLAY = SOURCE / "rl_scaffolder_acme" / "overlay"
 Tool = Callable[..., Result]
@@ -59,7 +61,7 @@ def rendered(program: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     assert done.returncode == 0, done.stderr
     said = json.loads(done.stdout)
     assert Path(said["path"]) == folder / "p"
-    assert "train_acme.py" in said["files"] and "dataprep/formats/acme.py" in said["files"]
+    assert "train_acme.py" in said["files"] and "acme_rows.py" in said["files"]
     return folder / "p"
 
 
@@ -276,16 +278,17 @@ def module(file: Path) -> ModuleType:
 
 
 def test_the_schema_has_the_keys_of_the_trainer() -> None:
-    (schema,) = (SOURCE / "rl_scaffolder_acme" / "schemas").glob("*.json")
+    schema = SOURCE / "rl_scaffolder_acme" / "schema.json"
     keys = json.loads(schema.read_text("utf-8"))["classes"]["Settings"]["keys"]
     settings = fields(module(OVERLAY / "train_acme.py").Settings)
     defaults = {field.name: field.default for field in settings}
     assert {name: key.get("default", MISSING) for name, key in keys.items()} == defaults
 
 
-def test_the_adapter_and_the_script_name_the_same_dataset_kinds() -> None:
+def test_every_key_that_the_adapter_names_is_in_the_schema() -> None:
     adapter = module(SOURCE / "rl_scaffolder_acme" / "__init__.py").FRAMEWORK
     assert isinstance(adapter, Framework)
-    script = module(OVERLAY / "prepare_for_acme.py")
-    assert dict(adapter.algorithms) == script.KINDS
-    assert adapter.schemas and (adapter.schemas / f"acme-{adapter.version}.json").is_file()
+    keys, schema = adapter.keys("sft"), adapter.schema()
+    assert schema
+    named = {keys.model, keys.output, keys.tracker, keys.learning_rate, keys.epochs, *keys.lengths}
+    assert named <= set(schema.keys("sft"))

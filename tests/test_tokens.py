@@ -7,12 +7,9 @@ from pathlib import Path
 import msgspec
 from transformers import AutoTokenizer
 
-from conftest import TEMPLATES
-from dataprep.normalise import normalise
+from rl_rollouts.data.normalise import normalise
 from rollouts import calls, record, result, says, thinks, user, write
 from scripts import FILTER, call
-
-TINY = TEMPLATES / "{{base}}" / "tests" / "tiny_model.py"
 
 
 def test_rollouts_longer_than_max_tokens_are_removed(tmp_path: Path) -> None:
@@ -23,7 +20,15 @@ def test_rollouts_longer_than_max_tokens_are_removed(tmp_path: Path) -> None:
     ]
     rows = write(tmp_path / "in.jsonl", *records)
     model = tmp_path / "model"
-    make = [sys.executable, str(TINY), "--text", str(rows), "--output", str(model)]
+    make = [
+        sys.executable,
+        "-m",
+        "rl_rollouts.smoke.tiny_model",
+        "--text",
+        str(rows),
+        "--output",
+        str(model),
+    ]
     subprocess.run(make, check=True, capture_output=True)
     tokenizer = AutoTokenizer.from_pretrained(model)
     lines = rows.read_bytes().splitlines(keepends=True)

@@ -4,7 +4,11 @@ import re
 import sys
 from pathlib import Path
 
+import pytest
+
 from conftest import ROOT, run
+
+pytestmark = pytest.mark.long
 
 BENCH = ROOT / "benchmarks" / "trainer_bench.py"
 START = "<!-- trainer: written by trainer_bench.py, not by hand -->"

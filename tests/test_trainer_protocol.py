@@ -14,6 +14,9 @@ import yaml
 from conftest import Result
 from projects import SAMPLE, curve, make, python, render, rows, until
 
+pytestmark = pytest.mark.long
+
+TINY_MODEL = ("-m", "rl_rollouts.smoke.tiny_model")
 SYSTEM = '''
 """A training system that knows nothing of the project: it gets a job, and leaves a model."""
 import json, pathlib, sys
@@ -52,8 +55,8 @@ print("started")
 OWN = '''
 """A trainer that is a file of the project."""
 import shutil
-from dataprep.errors import UserError
-from dataprep.write import files_of
+from rl_rollouts.errors import UserError
+from rl_rollouts.engine.write import files_of
 
 class Copying:
     def train(self, data, config):
@@ -90,7 +93,9 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (made / "own_trainer.py").write_text(OWN)
     for name, text in (("system.py", SYSTEM), ("noting.py", NOTING)):
         (folder / name).write_text(text)
-    model = python(made, "tests/tiny_model.py", "--text", SAMPLE, "--output", "model")
+    model = python(
+        made, "-m", "rl_rollouts.smoke.tiny_model", "--text", SAMPLE, "--output", "model"
+    )
     assert model.returncode == 0, model.stderr
     words = ("--input", SAMPLE, "--output", "training_data.jsonl")
     assert python(made, "prepare_for_custom.py", *words).returncode == 0

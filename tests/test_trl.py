@@ -11,9 +11,9 @@ import pytest
 import yaml
 
 import train_trl
-from dataprep.errors import UserError
 from projects import python, render, rows, train
-from scaffolder.frameworks.trl import CONFIG_CLASSES, Trl
+from rl_rollouts.errors import UserError
+from scaffolder.frameworks.trl.adapter import CONFIG_CLASSES, Trl
 
 Inside = Callable[..., None]
 PLANNED = {

@@ -13,6 +13,8 @@ import yaml
 
 from projects import choices, curve, interpreter, python, render, rows, train, until
 
+pytestmark = pytest.mark.long
+
 SMOKED = pytest.mark.parametrize("smoked", choices("trl"), indirect=True)
 SMOKE = ("--data_path", "smoke/training_data.jsonl", "--config", "smoke_config.yaml")
 
@@ -75,7 +77,7 @@ def test_two_processes_train_and_say_so(smoked: Path) -> None:
     assert "in 2 process(es) on cpu" in result.stdout
     verify = ("--before", "smoke/model", "--after", "smoke/two/final")
     log = ("--log", "smoke/two/log.jsonl")
-    checked = python(smoked, "tests/verify_smoke.py", *verify, *log).stdout
+    checked = python(smoked, "-m", "rl_rollouts.smoke.verify", *verify, *log).stdout
     changed = checked.split("; ")[1].split(" weight")[0].split(" of ")
     assert changed[0] == changed[1] != "0", checked
 

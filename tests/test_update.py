@@ -54,7 +54,7 @@ class Tool:
 def checkout(folder: Path) -> Tool:
     """A copy of this one, without history."""
     ignored = shutil.ignore_patterns("__pycache__", "*.bundle")
-    for name in ("scaffolder", "templates"):
+    for name in ("scaffolder", "templates", "runtime"):
         shutil.copytree(ROOT / name, folder / name, ignore=ignored)
     return Tool(folder)
 
@@ -69,17 +69,19 @@ def older(tmp_path_factory: pytest.TempPathFactory) -> Tool:
 
 @pytest.fixture(scope="module")
 def newer(older: Tool, tmp_path_factory: pytest.TempPathFactory) -> Tool:
-    """Templates 0.9.0: a file is new, one is gone, one has another name, three have changed."""
+    """Templates 0.9.0: a file is new, one is gone, one has another name, three have changed; and
+    the library is another one."""
     tool = Tool(shutil.copytree(older.folder, tmp_path_factory.mktemp("newer") / "tool"))
     base = tool.folder / "templates" / "{{base}}"
     (base / "NEWS.md").write_text("What is new in 0.9.0\n")
-    (base / "plot.py").unlink()
+    (base / "collect_rollouts.py").unlink()
     (base / "export.py").rename(base / "export_model.py")
     for name in ("evaluate.py", "rewards.py"):
         file = base / name
         file.write_text(file.read_text("utf-8").replace('"""', '"""Newer. ', 1), "utf-8")
     makefile = base / "Makefile.jinja"
     makefile.write_text(makefile.read_text("utf-8") + "\nnewer:\n\t@echo newer\n", "utf-8")
+    (tool.folder / "runtime" / "rl_rollouts" / "newer.py").touch()
     tool.release("0.9.0")
     return tool
 
@@ -144,7 +146,7 @@ def test_an_untouched_project_becomes_what_the_new_templates_render(
 def test_edits_are_kept_and_come_along(project: Path, newer: Tool) -> None:
     with (project / "evaluate.py").open("a") as file:
         file.write("# my note\n")
-    edit(project / "export.py", "\n\n\n", "\n\n\n# mine\n")
+    edit(project / "export.py", "\n\nif", "\n\n# mine\nif")
     edit(project / "trl_config.yaml", "learning_rate: ", "learning_rate: 3.0e-5 # was ")
     (project / "mine.py").write_text("x = 1\n")
     (project / ".env.example").unlink()
@@ -169,7 +171,7 @@ def test_edits_are_kept_and_come_along(project: Path, newer: Tool) -> None:
 def conflicting(project: Path) -> Path:
     """One file changed in the same line as in 0.9.0, one that is gone there."""
     edit(project / "rewards.py", '"""', '"""Mine. ')
-    with (project / "plot.py").open("a") as file:
+    with (project / "collect_rollouts.py").open("a") as file:
         file.write("# mine\n")
     commit(project)
     return project
@@ -183,9 +185,9 @@ def test_what_does_not_go_together_is_left_to_the_owner(conflicting: Path, newer
     text = (conflicting / "rewards.py").read_text("utf-8")
     assert '<<<<<<< HEAD\n"""Mine. ' in text and text.count('"""Newer. ') == 1
     assert ">>>>>>> rl-scaffolder-0.9.0" in text
-    assert "# mine" in (conflicting / "plot.py").read_text("utf-8")
+    assert "# mine" in (conflicting / "collect_rollouts.py").read_text("utf-8")
     status = git(conflicting, "status", "--porcelain").splitlines()
-    assert {"UU rewards.py", "UD plot.py", "A  NEWS.md"} <= set(status)
+    assert {"UU rewards.py", "UD collect_rollouts.py", "A  NEWS.md"} <= set(status)
     assert yaml.safe_load((conflicting / ".copier-answers.yml").read_text())["_commit"] == "v0.9.0"
     refused = newer("update", cwd=conflicting)
     assert refused.returncode == 2 and "a merge is not finished" in refused.stderr
@@ -392,3 +394,87 @@ def test_interrupted_it_has_done_all_or_nothing(project: Path, newer: Tool) -> N
         git(project, "restore", "--source=HEAD", "--staged", "--worktree", ".")
     assert done < 8
     assert not list(temporary.glob("*"))
+
+
+def wheels(project: Path) -> list[str]:
+    return sorted(str(each.relative_to(project)) for each in project.glob("vendor/*"))
+
+
+def another_library(tool: Tool, folder: Path) -> Tool:
+    """The same templates with another library."""
+    other = Tool(shutil.copytree(tool.folder, folder / "tool"))
+    (other.folder / "runtime" / "rl_rollouts" / "other.py").write_text("x = 1\n")
+    return other
+
+
+def deleted(project: Path) -> None:
+    (project / wheels(project)[0]).unlink()
+
+
+def replaced(project: Path) -> None:
+    (project / wheels(project)[0]).write_bytes(b"my own")
+
+
+def one_more(project: Path) -> None:
+    (project / "vendor" / "rl_rollouts-0.0.1-py3-none-any.whl").write_bytes(b"an old one")
+
+
+def as_it_was(project: Path) -> None:
+    (project / "mine.txt").touch()
+
+
+@pytest.mark.parametrize("change", [as_it_was, deleted, replaced, one_more])
+def test_the_library_is_replaced_whatever_became_of_it(
+    project: Path, older: Tool, tmp_path: Path, change: Callable[[Path], None]
+) -> None:
+    other = another_library(older, tmp_path)
+    (newest,) = wheels(other.new(tmp_path / "fresh", "trl"))
+    change(project)
+    (project / "vendor" / "notes.txt").write_text("mine\n")
+    commit(project)
+    before, had = state(project), wheels(project)
+    planned = other("update", "--dry-run", "--json", cwd=project)
+    assert state(project) == before
+    done = other("update", "--json", cwd=project)
+    assert (done.returncode, done.stdout) == (0, planned.stdout), done.stderr
+    assert wheels(project) == ["vendor/notes.txt", newest]
+    fresh = tmp_path / "fresh" / "p"
+    assert (project / newest).read_bytes() == (fresh / newest).read_bytes()
+    old = [each for each in had if each.endswith(".whl")]
+    assert becomes(done) == {newest: "new", **dict.fromkeys(old, "removed")}
+    said = json.loads(done.stdout)["library"]
+    assert said["before"] == [each.split("-")[1] for each in old] and not said["own"]
+    staged = git(project, "diff", "--cached", "--name-only", "--no-renames").split()
+    assert sorted(staged) == sorted([newest, *old]) and git(project, "diff") == ""
+    commit(project, "update")
+    assert "Nothing to change" in other("update", cwd=project).stdout
+
+
+def test_one_that_is_the_newest_by_name_only_is_replaced_too(project: Path, older: Tool) -> None:
+    whole = (project / wheels(project)[0]).read_bytes()
+    replaced(project)
+    commit(project)
+    done = older("update", "--json", cwd=project)
+    assert done.returncode == 0 and becomes(done) == {wheels(project)[0]: "updated"}
+    assert (project / wheels(project)[0]).read_bytes() == whole
+
+
+def test_an_unpacked_library_is_left_alone(project: Path, older: Tool, tmp_path: Path) -> None:
+    assert run(["make", f"PYTHON={sys.executable}", "own"], project).returncode == 0
+    edit(project / "rl_rollouts" / "values.py", '"""', '"""Mine. ')
+    commit(project)
+    own = tree(project / "rl_rollouts")
+    done = another_library(older, tmp_path)("update", cwd=project)
+    assert done.returncode == 0 and tree(project / "rl_rollouts") == own
+    assert "rl_rollouts/ is your own of it" in done.stdout and "make install" in done.stdout
+
+
+def test_a_wheel_that_git_does_not_know_is_not_overwritten(
+    project: Path, older: Tool, tmp_path: Path
+) -> None:
+    other = another_library(older, tmp_path)
+    (newest,) = wheels(other.new(tmp_path / "fresh", "trl"))
+    (project / newest).write_bytes(b"mine")
+    done = other("update", cwd=project)
+    assert done.returncode == 2 and newest in done.stderr
+    assert (project / newest).read_bytes() == b"mine"

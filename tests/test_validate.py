@@ -1,4 +1,4 @@
-"""`python -m dataprep.validate`: rows we prepare pass, and what is wrong with a row is named."""
+"""`python -m rl_rollouts.validate`: rows we prepare pass, and what is wrong with a row is named."""
 
 import json
 import subprocess
@@ -15,15 +15,15 @@ from hypothesis import strategies as st
 
 import real
 from conftest import Result, run
-from dataprep import validate
-from dataprep.build import Judged, by_turn, trajectory
-from dataprep.errors import Unusable
-from dataprep.errors import run as run_script
-from dataprep.normalise import Shape, normalise
-from dataprep.pipeline import Kind
-from dataprep.rollout import Rollout
 from inside import CUSTOM, inside
 from projects import render
+from rl_rollouts import validate
+from rl_rollouts.data.build import Judged, by_turn, trajectory
+from rl_rollouts.data.normalise import Shape, normalise
+from rl_rollouts.data.rollout import Rollout
+from rl_rollouts.errors import Unusable
+from rl_rollouts.errors import run as run_script
+from rl_rollouts.values import Kind
 from rollouts import Json, encoded, write
 from scripts import ENVIRONMENT
 from test_formats import FORMATS, KINDS, rollout, row, schema
@@ -84,10 +84,10 @@ def test_rows_prepared_in_a_project_pass_there(tmp_path: Path) -> None:
         assert run(prepare, project).returncode == 0
         for name in (f"{kind}.jsonl", f"{kind}.eval.jsonl"):
             count = len((project / name).read_bytes().splitlines())
-            told = run([sys.executable, "-m", "dataprep.validate", name], project)
+            told = run([sys.executable, "-m", "rl_rollouts.validate", name], project)
             assert (told.returncode, told.stdout) == (0, f"{count:,} rows are as they should be.\n")
         prompts = f"{kind}.prompts.jsonl"
-        told = run([sys.executable, "-m", "dataprep.validate", prompts], project)
+        told = run([sys.executable, "-m", "rl_rollouts.validate", prompts], project)
         assert told.returncode == 0, told.stderr
 
 
@@ -362,7 +362,7 @@ def test_a_file_that_no_row_can_be_read_from_is_bad_rows(command: Callable[..., 
 
 def test_as_a_module_in_a_process_of_its_own(tmp_path: Path) -> None:
     write(tmp_path / "data.jsonl", SFT, {**SFT, "reward": None})
-    words = [sys.executable, "-m", "dataprep.validate", "data.jsonl"]
+    words = [sys.executable, "-m", "rl_rollouts.validate", "data.jsonl"]
     done = run(words, tmp_path, env=ENVIRONMENT)
     assert done.returncode == 1 and "Traceback" not in done.stderr
     assert "data.jsonl:2: reward: null is not of type" in done.stderr

@@ -12,6 +12,8 @@ import pytest
 import warm
 from conftest import run
 
+pytestmark = pytest.mark.long
+
 WARM = ("json", "random")
 SCRIPT = """
 import os, random, sys

@@ -1,23 +1,18 @@
 """Models small enough to be made in a test: whole, with LoRA weights, and reward models."""
 
-import importlib.util
 import json
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from conftest import BASE, SAMPLE
+from conftest import SAMPLE
+from rl_rollouts.smoke import tiny_model
 
 
 def build(folder: Path) -> Path:
     """The model of smoke runs, with random weights."""
-    path = BASE / "tests" / "tiny_model.py"
-    spec = importlib.util.spec_from_file_location("tiny_model", path)
-    assert spec and spec.loader
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    module.build(SAMPLE, folder)
+    tiny_model.build(SAMPLE, folder)
     return folder
 
 

@@ -6,21 +6,22 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from scaffolder import frameworks
-from scaffolder.frameworks import Role
+from scaffolder.frameworks import Framework
 from scaffolder.project import Config, Finding, Project
 from scaffolder.vocabulary import TRACKERS
 
 WEIGHTS = ("*.safetensors", "*.bin", "*.safetensors.index.json")
-CHECKPOINTS = ("checkpoint-*", "global_step_*")
 TRACKER_KEYS = {"wandb": ("WANDB_API_KEY", "error"), "mlflow": ("MLFLOW_TRACKING_URI", "note")}
 
 
 def check(project: Project) -> Iterator[Finding]:
+    adapter = frameworks.get(project.spec.framework)
+    keys = adapter.keys(project.spec.algorithm)
     yield from _data(project)
-    yield from _tracker(project)
+    yield from _tracker(project, keys.tracker)
     if not project.config.problem:
-        yield from _model(project, project.config)
-        yield from _output(project, project.config)
+        yield from _model(project, project.config, keys.model)
+        yield from _output(project, project.config, keys.output, adapter)
 
 
 def _data(project: Project) -> Iterator[Finding]:
@@ -38,9 +39,8 @@ def _data(project: Project) -> Iterator[Finding]:
     )
 
 
-def _model(project: Project, config: Config) -> Iterator[Finding]:
+def _model(project: Project, config: Config, key: str | None) -> Iterator[Finding]:
     """A local folder is looked into; an id of the Hugging Face Hub is not asked for."""
-    key = _key(project, "model")
     model = config.get(key, project.spec.model) if key else project.spec.model
     if not isinstance(model, str):
         return
@@ -58,8 +58,9 @@ def _model(project: Project, config: Config) -> Iterator[Finding]:
         yield config.finding("error", key, problem, "Copy or download all files of the model.")
 
 
-def _output(project: Project, config: Config) -> Iterator[Finding]:
-    key = _key(project, "output")
+def _output(
+    project: Project, config: Config, key: str | None, adapter: Framework
+) -> Iterator[Finding]:
     output = config.get(key) if key else None
     if not isinstance(output, str):
         return
@@ -67,20 +68,14 @@ def _output(project: Project, config: Config) -> Iterator[Finding]:
     if _is_there(folder / "final"):
         problem = f"{output} already holds a finished run"
         yield config.finding("error", key, problem, f"Choose another {key}, or move it away.")
-    elif _is_there(folder) and any(found for name in CHECKPOINTS for found in folder.glob(name)):
+    elif _is_there(folder) and any(folder.glob(adapter.checkpoint)):
         problem = f"{output} holds a run that was begun"
-        remedy = f"Go on with {project.plan.settings.get('resume', '')}, or choose another {key}."
+        remedy = f"Go on with {adapter.resume}, or choose another {key}."
         yield config.finding("warning", key, problem, remedy)
     parent = next(each for each in (folder, *folder.parents) if _is_there(each))
     if not os.access(parent, os.W_OK):
         problem = f"{output} cannot be written: {parent} is read-only"
         yield config.finding("error", key, problem, f"Choose another {key}.")
-
-
-def _key(project: Project, role: Role) -> str | None:
-    """The key of the config that holds something, where the framework has one."""
-    spec = project.spec
-    return frameworks.get(spec.framework).config_key(role, spec.algorithm)
 
 
 def _place(project: Project, path: str) -> Path:
@@ -99,8 +94,7 @@ def _is_there(path: Path) -> bool:
         return False
 
 
-def _tracker(project: Project) -> Iterator[Finding]:
-    key = _key(project, "tracker")
+def _tracker(project: Project, key: str | None) -> Iterator[Finding]:
     said = project.config.get(key, project.spec.tracker) if key else project.spec.tracker
     trackers = said if isinstance(said, list) else [said]
     for tracker in trackers:

@@ -1,18 +1,23 @@
 """The keys of the configs against the schema: unknown, doubled, missing, of another algorithm."""
 
 from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
 
 from scaffolder import frameworks
 from scaffolder.check.values import judge
-from scaffolder.frameworks._schema import Schema
-from scaffolder.project import Config, Entry, Finding, Project
+from scaffolder.project import Config, Finding, Project
+from scaffolder.schema import Schema
+
+if TYPE_CHECKING:
+    from rl_rollouts.config import Entry
 
 
 def check(project: Project) -> Iterator[Finding]:
-    spec, version = project.spec, project.plan.framework_version
-    schema = Schema.load(spec.framework, version)
+    version = project.plan.framework_version
+    adapter = frameworks.get(project.spec.framework)
+    schema = adapter.schema(version)
     if schema is None:
-        title = frameworks.get(spec.framework).title
+        title = adapter.title
         yield Finding(
             "note",
             f"the keys of the configs were not checked: those of {title} {version} are not known",
@@ -33,7 +38,7 @@ def _algorithm(project: Project, config: Config) -> str:
     return frameworks.get(spec.framework).schema_name(config, spec.algorithm)
 
 
-def _doubled(config: Config, entries: Sequence[Entry]) -> Iterator[Finding]:
+def _doubled(config: Config, entries: "Sequence[Entry]") -> Iterator[Finding]:
     lines: dict[str, int] = {}
     for entry in entries:
         if entry.key in lines:
@@ -56,7 +61,7 @@ def _against(schema: Schema, config: Config, algorithm: str) -> Iterator[Finding
 
 
 def _walk(
-    schema: Schema, config: Config, algorithm: str, entries: Sequence[Entry], prefix: str
+    schema: Schema, config: Config, algorithm: str, entries: "Sequence[Entry]", prefix: str
 ) -> Iterator[Finding]:
     """The entries of a file; a mapping whose keys are known one by one is walked into."""
     keys = schema.keys(algorithm)
@@ -73,7 +78,7 @@ def _walk(
             yield _unknown(schema, config, algorithm, name, entry)
 
 
-def _unknown(schema: Schema, config: Config, algorithm: str, name: str, entry: Entry) -> Finding:
+def _unknown(schema: Schema, config: Config, algorithm: str, name: str, entry: "Entry") -> Finding:
     near, other = schema.nearest(name, algorithm), schema.elsewhere(name)
     remedy = f"Did you mean {near}?" if near else "Remove it."
     problem = f"{name} is no key of {schema.framework} {schema.version}"

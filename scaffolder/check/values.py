@@ -3,8 +3,8 @@
 import math
 from typing import Any, NamedTuple
 
-from scaffolder.frameworks._schema import LIMITS, Key
 from scaffolder.project import Weight
+from scaffolder.schema import LIMITS, Key
 
 BOOLEAN_WORDS = {"yes", "no", "true", "false", "t", "f", "y", "n", "1", "0"}
 

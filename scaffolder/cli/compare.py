@@ -42,7 +42,7 @@ def compare(
     from scaffolder import choosing, criteria, frameworks
     from scaffolder import compare as comparison
     from scaffolder import rollouts as recorded
-    from scaffolder.cli import compared
+    from scaffolder.cli import compared, glance
     from scaffolder.cli.output import on_terminal, print_json
 
     given = all_answers.gather(answers, assignments or [], options.given(locals()))
@@ -53,7 +53,7 @@ def compare(
     if not yes and not as_json and on_terminal():
         all_answers.check_given(given)
         try:
-            given, wishes, fitting = choosing.ask(given, wishes)
+            given, wishes, fitting = choosing.ask(given, wishes, glance.show)
         except (KeyboardInterrupt, EOFError):
             raise Cancelled from None
     elif not given and not wishes and not as_json:

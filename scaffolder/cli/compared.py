@@ -131,7 +131,7 @@ def _planned(
     candidate: "Candidate", spec: "ProjectSpec", plan: "Plan", *, said: bool
 ) -> "list[str]":
     """The numbers that a project would have, and what its user should know."""
-    from scaffolder.wizard import summary
+    from scaffolder.cli.summary import summary
 
     numbers = dict(summary(spec, plan))
     shown = [numbers[name] for name in ("where", "generation") if name in numbers]

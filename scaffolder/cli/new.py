@@ -48,6 +48,7 @@ def new(
     """Render a training project into DIR."""
     from scaffolder import answers as all_answers
     from scaffolder import frameworks, render, wizard
+    from scaffolder.cli import glance, summary
     from scaffolder.cli.output import on_terminal
 
     given = all_answers.gather(answers, assignments or [], options.given(locals()))
@@ -57,12 +58,12 @@ def new(
             render.check_target(all_answers.target(directory, given))
         if asking:
             all_answers.check_given(given)
-            directory, given = wizard.ask(directory, given)
+            directory, given = wizard.ask(directory, given, glance.show)
         target = all_answers.target(directory, given)
         spec = all_answers.spec(target, given)
         plan = frameworks.resolve(spec).plan(spec)
-        if asking and not dry_run and not wizard.confirm(target, spec, plan):
-            raise Cancelled
+        if asking and not dry_run:
+            _confirm(target, spec, plan)
         if dry_run:
             files = render.preview(spec, plan)
         else:
@@ -77,12 +78,22 @@ def new(
         _print_json(target, files, spec, plan)
         return
     if dry_run or not asking:
-        wizard.show(target, spec, plan)
+        summary.show(target, spec, plan)
     if dry_run:
         print("\n".join(files))
         print(f"\n{len(files)} files. Nothing was written (--dry-run).")
     else:
-        wizard.show_next_steps(target, count=len(files), plan=plan)
+        summary.show_next_steps(target, count=len(files), plan=plan)
+
+
+def _confirm(target: Path, spec: "ProjectSpec", plan: "Plan") -> None:
+    """Show what will be written, and go on only if that is wanted."""
+    from scaffolder import wizard
+    from scaffolder.cli import summary
+
+    summary.show(target, spec, plan)
+    if not wizard.confirm():
+        raise Cancelled
 
 
 def _print_json(target: Path, files: list[str], spec: "ProjectSpec", plan: "Plan") -> None:

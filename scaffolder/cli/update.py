@@ -1,6 +1,7 @@
 """`rl-scaffolder update`: newer templates, or other answers, for a project that is there."""
 
 import os
+from dataclasses import asdict
 from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -11,7 +12,8 @@ from scaffolder.cli import options
 from scaffolder.errors import Cancelled
 
 if TYPE_CHECKING:
-    from scaffolder.update import Update
+    from scaffolder.moved import Moved
+    from scaffolder.update import LibraryChange, Update
 
 
 def update(
@@ -72,22 +74,31 @@ def _print_json(path: Path, done: "Update") -> None:
     from scaffolder.cli.output import print_json
 
     editions = {"before": str(done.before), "after": str(done.after)}
-    changes = [{"path": each.path, "becomes": each.kind} for each in done.changes]
-    print_json({"path": str(path), **editions, "changes": changes})
+    now = done.moved.files
+    changes = [
+        {"path": each.path, "becomes": each.kind}
+        | ({"now": now[each.path]} if each.path in now else {})
+        for each in done.changes
+    ]
+    about = {"library": asdict(done.library), "changes": changes}
+    imports = [each._asdict() for each in done.moved.imports]
+    print_json({"path": str(path), **editions, **about, "imports": imports})
 
 
 def _show(done: "Update", *, dry_run: bool) -> None:
-    from scaffolder.update import KINDS, TAKE_BACK
+    from scaffolder.merging import KINDS, TAKE_BACK
 
     arrow = f" -> {done.after}" if done.before != done.after else ", as before"
     print(f"Templates {done.before}{arrow}.")
     if not done.changes:
         print("Nothing to change: the project is what it would become.")
         return
+    _show_library(done.library)
     for kind, same in groupby(done.changes, key=lambda change: change.kind):
         paths = [change.path for change in same]
         print(f"\n{len(paths)} file(s) {KINDS[kind]}:")
         print("\n".join(f"  {path}" for path in paths))
+    _show_moved(done.moved)
     print()
     if dry_run:
         print("Nothing was changed (--dry-run); --diff shows the lines.")
@@ -96,6 +107,30 @@ def _show(done: "Update", *, dry_run: bool) -> None:
         print("Mend the marked places, `git add` each file, then commit.")
     else:
         print("All of it is staged: see `git diff --cached`, then commit.")
-    if any(change.path == "pyproject.toml" for change in done.changes):
+    if done.library.changed or any(each.path == "pyproject.toml" for each in done.changes):
         print("Requirements may have changed: `make install`.")
     print(f"To take it back: {TAKE_BACK} in the project.")
+
+
+def _show_library(change: "LibraryChange") -> None:
+    if not change.changed:
+        return
+    arrow = f"{', '.join(change.before)} -> {change.after}" if change.before else change.after
+    print(f"The library in vendor/: rl_rollouts {arrow}.")
+    if change.own:
+        print("rl_rollouts/ is your own of it (make own), comes before it, and stays as it is:")
+        print("move it away to use the new one; `make own` unpacks that to compare the two.")
+
+
+def _show_moved(moved: "Moved") -> None:
+    """What an owner does who had changed, or imports, what the library has now."""
+    if moved.files:
+        print("\nThe library has these now; what you changed in them stands in the project still:")
+        print("\n".join(f"  {path} is {now} now" for path, now in moved.files.items()))
+        print(
+            "Hooks in filter_rollouts.py and prepare_for_*.py may do what you changed; where they\n"
+            "do not, `make own` unpacks the library to be changed. Then `git rm` the old file."
+        )
+    if moved.imports:
+        print("\nYour files import what the library has now; change it there:")
+        print("\n".join(f"  {path}: {name} is {now} now" for path, name, now in moved.imports))

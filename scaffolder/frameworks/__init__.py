@@ -1,6 +1,6 @@
 """The contract that every framework's adapter fulfils, and the discovery that lists adapters.
 
-An adapter is one module of this package with a `FRAMEWORK`, or an entry point of the group
+An adapter is the `FRAMEWORK` of one folder here, or an entry point of the group
 `rl_scaffolder.frameworks` in any installed package. The wizard, the tables, the tests and the
 comparison follow from discovery; nothing else lists frameworks. Importing this module is cheap:
 adapters are imported when they are asked for.
@@ -17,7 +17,7 @@ from importlib.metadata import EntryPoint, entry_points
 from typing import TYPE_CHECKING, cast
 
 from scaffolder.errors import BrokenFramework, InvalidAnswers, UnsupportedChoice
-from scaffolder.frameworks._contract import Fact, Framework, Grade, Role
+from scaffolder.frameworks.contract import Fact, Framework, Grade
 from scaffolder.vocabulary import (
     ALGORITHMS,
     OFFLINE,
@@ -35,7 +35,6 @@ __all__ = [
     "Fact",
     "Framework",
     "Grade",
-    "Role",
     "broken",
     "discover",
     "get",
@@ -43,6 +42,7 @@ __all__ = [
     "names",
     "nearest",
     "resolve",
+    "usual",
     "variants",
 ]
 
@@ -51,7 +51,7 @@ GROUP = "rl_scaffolder.frameworks"
 
 def names() -> list[str]:
     """Names of all frameworks, without importing their adapters."""
-    return sorted({*_modules(), *_entry_points()})
+    return sorted({*_folders(), *_entry_points()})
 
 
 def discover() -> Mapping[str, Framework]:
@@ -73,7 +73,7 @@ def _load() -> tuple[Mapping[str, Framework], Mapping[str, BrokenFramework]]:
             found[name] = _entry(point)
         except BrokenFramework as error:
             failed[name] = error
-    for name in _modules():
+    for name in _folders():
         found[name] = importlib.import_module(f"{__name__}.{name}").FRAMEWORK
     return dict(sorted(found.items())), failed
 
@@ -84,13 +84,32 @@ def resolve(spec: "ProjectSpec") -> Framework:
     Raises:
         InvalidAnswers: when there is no framework of this name.
         BrokenFramework: when the package that brings it does not load.
-        UnsupportedChoice: with all reasons and the nearest combination that is offered.
+        UnsupportedChoice: with all reasons, who else offers what is refused, and the nearest
+            combination that is offered.
     """
     framework = get(spec.framework)
-    reasons = framework.unsupported(spec)
-    if reasons:
-        raise UnsupportedChoice(reasons, nearest(spec))
+    if reasons := framework.unsupported(spec):
+        raise UnsupportedChoice(reasons, nearest(spec), list(_elsewhere(framework, spec)))
     return framework
+
+
+def _elsewhere(framework: Framework, spec: "ProjectSpec") -> Iterable[str]:
+    """Who offers what a framework refuses, a sentence each."""
+    for word, offered in framework.offered(spec.algorithm).items():
+        value = getattr(spec, word)
+        if value is None or value in offered:
+            continue
+        others = [
+            name for name, each in discover().items() if value in each.offered(spec.algorithm)[word]
+        ]
+        if others:
+            yield f"{word} {value} is offered by {', '.join(others)}."
+
+
+def usual(names: Iterable[str]) -> str:
+    """Of some frameworks the one to begin with, when nothing speaks for another."""
+    candidates = list(names)
+    return next((name for name in candidates if discover()[name].usual), candidates[0])
 
 
 def get(name: str) -> Framework:
@@ -110,9 +129,8 @@ def get(name: str) -> Framework:
     return frameworks[name]
 
 
-def _modules() -> list[str]:
-    modules = (module for module in pkgutil.iter_modules(__path__) if not module.ispkg)
-    return [module.name for module in modules if not module.name.startswith("_")]
+def _folders() -> list[str]:
+    return [module.name for module in pkgutil.iter_modules(__path__) if module.ispkg]
 
 
 def _entry_points() -> dict[str, EntryPoint]:

@@ -13,7 +13,7 @@ import shlex
 import shutil
 from pathlib import Path
 
-from dataprep.errors import UserError, run
+from rl_rollouts.errors import UserError, run
 
 COMMAND = "ng_collect_rollouts"
 """NeMo Gym v0.3's name, which later versions keep as well."""

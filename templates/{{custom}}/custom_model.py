@@ -25,7 +25,7 @@ from transformers.masking_utils import sdpa_mask
 
 from custom_data import Batch, Example, collate
 from custom_settings import Settings, processes
-from dataprep.errors import UserError
+from rl_rollouts.errors import UserError
 
 
 class World(NamedTuple):

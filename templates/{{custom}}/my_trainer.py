@@ -13,16 +13,16 @@ import signal
 import subprocess
 from pathlib import Path
 
-from config_file import refuse
 from custom_settings import Settings
-from dataprep.errors import UserError
-from dataprep.validate import check_rows
-from dataprep.write import files_of
-from prepare_for_custom import KINDS
+from rl_rollouts.config import refuse
+from rl_rollouts.engine.write import files_of
+from rl_rollouts.errors import UserError
+from rl_rollouts.validate import check_rows
+from rl_rollouts.values import KINDS
 
 
 class MyTrainer:
-    """See trainer_protocol.py."""
+    """See `rl_rollouts.trainers`."""
 
     def check(self, data: Path, config: Settings) -> None:
         """Refuse what would fail, before anything is started."""

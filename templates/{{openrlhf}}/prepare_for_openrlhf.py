@@ -9,31 +9,36 @@ prompts, for evaluate.py). The algorithm in the config decides the dataset kind,
     preference  prompt_messages, chosen_messages, rejected_messages   --data.prompt_key and others
     prompts     prompt, label                                         --data.input_key, label_key
 
-`--keys prompt=input label=answer` gives columns other names. `dataprep/formats/openrlhf.py` has
-the rows; parquet keeps tools and arguments as they are whatever their shape.
+`--keys prompt=input label=answer` gives columns other names. `rl_rollouts.frameworks.openrlhf`
+has the rows; parquet keeps tools and arguments as they are whatever their shape.
 """
 
-from dataprep.commands import prepare_command
-from dataprep.errors import run
-from dataprep.pipeline import Kind
+from typing import Any
 
-KINDS: dict[str, Kind] = {
-    "sft": "sft",
-    "dpo": "preference",
-    "rm": "preference",
-    "ppo": "prompts",
-    "grpo": "prompts",
-    "rloo": "prompts",
-    "reinforce_pp": "prompts",
-    "dapo": "prompts",
-    "gspo": "prompts",
-}
-"""Dataset kind of each algorithm."""
+from rl_rollouts.commands import Config, by_key, prepare_command
+from rl_rollouts.data.hooks import Hooks
+from rl_rollouts.data.rollout import Rollout
+from rl_rollouts.errors import run
+from rl_rollouts.frameworks import openrlhf
+
+ROWS = openrlhf.ROWS
+"""How rows of each dataset kind are made; with one of yours: openrlhf.ROWS | {"sft": my_row}."""
+
+
+def change(rollout: Rollout) -> Rollout | None:
+    """A rollout before rows are made of it; None leaves it out."""
+    return rollout
+
+
+def read(record: dict[str, Any]) -> Rollout | None:
+    """A line of a format that the library does not know; None: it is no rollout. What
+    `rl_rollouts.data.normalise.rollout(prompt=..., response=..., reward=...)` makes will do."""
+    return None
+
+
+CONFIG = Config("openrlhf_config.yaml", by_key("algorithm"))
 
 
 if __name__ == "__main__":
-    run(
-        lambda: prepare_command(
-            __doc__, framework="openrlhf", config="openrlhf_config.yaml", kinds=KINDS
-        )
-    )
+    hooks = Hooks(read=read, change=change)
+    run(lambda: prepare_command(__doc__, rows=ROWS, framework=openrlhf, config=CONFIG, hooks=hooks))

@@ -11,27 +11,31 @@ prompts, for evaluate.py). The algorithm in the config decides the columns:
     grpo, rloo, dapo, gspo     task, prompt, tools, ground_truth, metadata
 
 For kto, and for sft with `assistant_only_loss: false`, each turn of the model is a row of its own.
-Pairs for rm are of whole completions. `dataprep/formats/trl.py` has the rows.
+Pairs for rm are of whole completions. `rl_rollouts.frameworks.trl` has the rows.
 """
 
 from collections.abc import Mapping
 from typing import Any
 
-from dataprep.commands import prepare_command
-from dataprep.errors import run
-from dataprep.pipeline import Kind
+from rl_rollouts.commands import Config, by_key, prepare_command
+from rl_rollouts.data.hooks import Hooks
+from rl_rollouts.data.rollout import Rollout
+from rl_rollouts.errors import run
+from rl_rollouts.frameworks import trl
 
-KINDS: dict[str, Kind] = {
-    "sft": "sft",
-    "dpo": "preference",
-    "kto": "unpaired",
-    "rm": "preference",
-    "grpo": "prompts",
-    "rloo": "prompts",
-    "dapo": "prompts",
-    "gspo": "prompts",
-}
-"""Dataset kind of each algorithm."""
+ROWS = trl.ROWS
+"""How rows of each dataset kind are made; with one of yours: trl.ROWS | {"sft": my_row}."""
+
+
+def change(rollout: Rollout) -> Rollout | None:
+    """A rollout before rows are made of it; None leaves it out."""
+    return rollout
+
+
+def read(record: dict[str, Any]) -> Rollout | None:
+    """A line of a format that the library does not know; None: it is no rollout. What
+    `rl_rollouts.data.normalise.rollout(prompt=..., response=..., reward=...)` makes will do."""
+    return None
 
 
 def implied(settings: Mapping[str, Any]) -> dict[str, Any]:
@@ -48,9 +52,9 @@ def implied(settings: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
+CONFIG = Config("trl_config.yaml", by_key("algorithm"), implied)
+
+
 if __name__ == "__main__":
-    run(
-        lambda: prepare_command(
-            __doc__, framework="trl", config="trl_config.yaml", kinds=KINDS, implied=implied
-        )
-    )
+    hooks = Hooks(read=read, change=change)
+    run(lambda: prepare_command(__doc__, rows=ROWS, framework=trl, config=CONFIG, hooks=hooks))

@@ -13,8 +13,8 @@ which wins. Launch several GPUs with the script in `launch/`.
 import sys
 from typing import Any
 
-from dataprep.errors import UserError, run
-from rewards_checked import load_score
+from rl_rollouts.errors import UserError, run
+from rl_rollouts.rewards.checked import load_score
 from trl_checkpoints import check_output, marker, remove_broken, save_final
 from trl_checks import check_data, load_tokenizer
 from trl_data import demand_enough, load, load_prompts

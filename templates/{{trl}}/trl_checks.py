@@ -6,8 +6,8 @@ from typing import Any
 
 from tqdm import tqdm
 
-from dataprep.errors import UserError
-from rewards_checked import load_score
+from rl_rollouts.errors import UserError
+from rl_rollouts.rewards.checked import load_score
 from trl_data import Row, demand_enough, prompt_tokens, rows_of, tokens
 from trl_rewards import load_environment, reward_function
 from trl_settings import Algorithm

@@ -13,8 +13,8 @@ import argparse
 import os
 from pathlib import Path
 
-from dataprep.errors import UserError, run
-from dataprep.write import files_of
+from rl_rollouts.engine.write import files_of
+from rl_rollouts.errors import UserError, run
 from verl_checkpoints import check_output, log_file, save_final
 from verl_checks import check_config, check_data, cpus_of, wait_for_machines
 from verl_settings import Settings, read

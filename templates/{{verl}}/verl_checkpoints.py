@@ -3,8 +3,8 @@
 import shutil
 from pathlib import Path
 
-from checkpoint_weights import merge_verl, verl_folder
-from dataprep.errors import UserError
+from rl_rollouts.errors import UserError
+from rl_rollouts.frameworks.verl import join, parts_of
 from verl_settings import Settings
 
 TRACKER = "latest_checkpointed_iteration.txt"
@@ -61,7 +61,7 @@ def save_final(settings: Settings) -> Path:
     """
     output = settings.output
     checkpoint = latest(output)
-    parts = verl_folder(checkpoint) if checkpoint is not None else None
+    parts = parts_of(checkpoint) if checkpoint is not None else None
     if parts is None:
         raise UserError(
             "No checkpoint was written, so not one step was trained.",
@@ -70,7 +70,7 @@ def save_final(settings: Settings) -> Path:
         )
     final, begun = output / "final", output / "final.partial"
     shutil.rmtree(begun, ignore_errors=True)
-    merge_verl(parts, begun, base=str(settings.model.path))
+    join(parts, begun, base=str(settings.model.path))
     shutil.rmtree(final, ignore_errors=True)
     begun.replace(final)
     return final

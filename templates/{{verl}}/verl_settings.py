@@ -11,10 +11,10 @@ from typing import Any
 
 import yaml
 
-from config_file import read_config, refuse, unknown
-from dataprep.errors import UserError
-from dataprep.write import beside, files_of
 from prepare_for_verl import KINDS, root_of
+from rl_rollouts.config import read_config, refuse, unknown
+from rl_rollouts.engine.write import beside, files_of
+from rl_rollouts.errors import UserError
 
 OURS = {"data.rows_with_tools": "refuse"}
 """Keys that verl does not have: verl_data.py reads them."""

@@ -1,8 +1,11 @@
 """Run the contracts, or write the config schemas, of all frameworks or of those that are named.
 
-python -m contracts [--schemas] [FRAMEWORK ...]
+python -m contracts [--schemas] [FRAMEWORK ... | runs]
+
+`runs` are the suite's own long tests (trainings, kills), in the environment of `make test`.
 """
 
+import os
 import subprocess
 import sys
 import tempfile
@@ -22,6 +25,8 @@ from scaffolder.frameworks import discover
 HERE = Path(__file__).resolve().parent
 TWO_AT_A_TIME = ("-n", "2", "-m", "not alone")
 ALONE = ("-m", "alone")
+LONG = ("-n", "2", "-m", "long")
+RUNS = "runs"
 NOTHING_TO_RUN = 5
 """Exit code of pytest."""
 
@@ -29,7 +34,7 @@ NOTHING_TO_RUN = 5
 class Run(NamedTuple):
     """What became of one framework's contracts."""
 
-    framework: str
+    title: str
     failed: bool
     ran: str
     not_run: list[str]
@@ -44,26 +49,43 @@ def folders() -> list[str]:
 
 def run(framework: str, interpreter: Path | Exception) -> Run:
     """Every test of a framework's folder, in its environment, unless it could not be made."""
-    print(f"\n{framework} {discover()[framework].version}", flush=True)
+    title = f"{framework} {discover()[framework].version}"
+    print(f"\n{title}", flush=True)
     not_run: dict[str, str] = getattr(import_module(f"contracts.{framework}"), "NOT_RUN", {})
     reasons = [f"{what}: {why}" for what, why in not_run.items()]
     if isinstance(interpreter, Exception):
-        return Run(framework, True, f"nothing: {interpreter}", reasons)
+        return Run(title, True, f"nothing: {interpreter}", reasons)
+    test = [str(interpreter), "-m", "pytest", str(HERE / framework), "-p", "no:cacheprovider"]
+    found = _tested(title, test, (TWO_AT_A_TIME, ALONE), variables(framework))
+    return found._replace(not_run=reasons + found.not_run)
+
+
+def long_runs() -> Run:
+    """The suite's own long tests."""
+    title = "projects, long runs"
+    print(f"\n{title}", flush=True)
+    test = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider"]
+    return _tested(title, test, (LONG,), dict(os.environ))
+
+
+def _tested(
+    title: str, test: Sequence[str], ways: Sequence[Sequence[str]], environment: dict[str, str]
+) -> Run:
+    """Run pytest once in each way; of the first there has to be something."""
     begun = time.monotonic()
     with tempfile.TemporaryDirectory() as folder:
-        reports = [Path(folder) / "two.xml", Path(folder) / "alone.xml"]
-        test = [str(interpreter), "-m", "pytest", str(HERE / framework), "-p", "no:cacheprovider"]
+        reports = [Path(folder) / f"{number}.xml" for number in range(len(ways))]
         codes = [
             subprocess.run(
-                [*test, f"--junit-xml={report}", *how], cwd=ROOT, env=variables(framework)
+                [*test, f"--junit-xml={report}", *how], cwd=ROOT, env=environment
             ).returncode
-            for report, how in zip(reports, (TWO_AT_A_TIME, ALONE), strict=True)
+            for report, how in zip(reports, ways, strict=True)
         ]
         ran, skipped = _counted(reports)
     failed = [code for code in codes if code not in (0, NOTHING_TO_RUN)]
     ran += f" in {time.monotonic() - begun:.0f} s"
     ran += "".join(f" (pytest ended with {code})" for code in failed)
-    return Run(framework, bool(failed) or codes[0] != 0, ran, reasons + skipped)
+    return Run(title, bool(failed) or codes[0] != 0, ran, skipped)
 
 
 def made(framework: str) -> Path | Exception:
@@ -98,15 +120,17 @@ def schemas(framework: str) -> bool:
 
 
 def main(arguments: list[str]) -> int:
-    names = [word for word in arguments if not word.startswith("-")] or folders()
+    wanted = [word for word in arguments if not word.startswith("-")] or [*folders(), RUNS]
+    names = [name for name in wanted if name != RUNS]
     if "--schemas" in arguments:
         return int(sum(schemas(name) for name in names) > 0)
     with ThreadPoolExecutor(2) as pool:  # pip waits for disks and indexes as often as it computes
         interpreters = list(pool.map(made, names))
     runs = [run(*each) for each in zip(names, interpreters, strict=True)]
+    runs += [long_runs()] if RUNS in wanted else []
     rows = [
         [
-            f"{each.framework} {discover()[each.framework].version}",
+            each.title,
             "FAILED" if each.failed else "passed",
             each.ran,
             "\n".join(each.not_run),
@@ -114,7 +138,7 @@ def main(arguments: list[str]) -> int:
         for each in runs
     ]
     print()
-    print_table(["framework", "contracts", "what ran", "what could not run here, and why"], rows)
+    print_table(["", "contracts", "what ran", "what could not run here, and why"], rows)
     return int(any(each.failed for each in runs))
 
 

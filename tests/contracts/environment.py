@@ -45,7 +45,7 @@ def variables(framework: str) -> dict[str, str]:
     """The environment of every process of the framework's tests."""
     own: Mapping[str, str] = getattr(import_module(f"contracts.{framework}"), "ENVIRONMENT", {})
     overlays = (ROOT / "templates" / f"{{{{{name}}}}}" for name in ("base", framework))
-    paths = (ROOT, ROOT / "tests", *overlays)
+    paths = (ROOT, ROOT / "runtime", ROOT / "tests", *overlays)
     return {
         **os.environ,
         **own,

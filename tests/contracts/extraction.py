@@ -8,7 +8,8 @@
                 the key is required, `choices` where only some values are accepted, and limits by
                 pydantic's words (gt, ge, lt, le, min_length)
 
-A key stands at the class that declares it last. Files are sorted and hold one key a line.
+A key stands at the class that declares it last. The file is `schema.json` in the framework's
+folder, sorted and with one key a line.
 `python -m contracts.extraction trl` writes the file of the framework that is installed.
 """
 
@@ -25,7 +26,7 @@ from pathlib import Path
 from typing import Any, Literal, Union
 
 Json = dict[str, Any]
-SCHEMAS = Path(__file__).resolve().parents[2] / "scaffolder" / "frameworks" / "schemas"
+ROOT = Path(__file__).resolve().parents[2]
 LIMITS = ("gt", "ge", "lt", "le", "min_length")
 KEYS_DEPTH = 4
 """Below this depth a mapping is written on one line: schema, classes, one class, its keys."""
@@ -171,11 +172,15 @@ def extract(framework: str) -> Json:
     return found
 
 
+def written(framework: str) -> Path:
+    """Where the schema of a framework is committed."""
+    return ROOT / "scaffolder" / "frameworks" / framework / "schema.json"
+
+
 def main(framework: str) -> None:
-    found = extract(framework)
-    path = SCHEMAS / f"{framework}-{found['version']}.json"
-    path.write_text(text(found), "utf-8")
-    print(f"wrote {path.relative_to(SCHEMAS.parents[2])}")
+    path = written(framework)
+    path.write_text(text(extract(framework)), "utf-8")
+    print(f"wrote {path.relative_to(ROOT)}")
 
 
 if __name__ == "__main__":

@@ -21,7 +21,7 @@ from torch.optim import Optimizer
 from custom_data import Dataset
 from custom_model import Policy, World, meta_model
 from custom_settings import Settings
-from dataprep.errors import UserError
+from rl_rollouts.errors import UserError
 
 
 def step_of(checkpoint: Path) -> int:

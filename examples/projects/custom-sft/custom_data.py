@@ -1,6 +1,6 @@
 """Rows of training_data.jsonl -> optimizer steps -> forward passes, padded or packed.
 
-dataprep/schemas/ describes the rows: sft.json, preference.json for dpo, prompts.json for grpo.
+rl_rollouts/schemas/ describes the rows: sft.json, preference.json for dpo, prompts.json for grpo.
 """
 
 import random
@@ -15,11 +15,11 @@ from typing import Any, NamedTuple
 import torch
 from torch.nn.utils.rnn import pad_sequence
 
-from chat_masks import ChatTokenizer, RowError
-from config_file import refuse
 from custom_settings import Settings, processes
-from dataprep.validate import Row, rows
-from prepare_for_custom import KINDS
+from rl_rollouts.config import refuse
+from rl_rollouts.models.chat_masks import ChatTokenizer, RowError
+from rl_rollouts.validate import Row, rows
+from rl_rollouts.values import KINDS
 
 COMPLETIONS = {"sft": ("completion",), "dpo": ("chosen", "rejected")}
 TOOLS = "with tools dropped"

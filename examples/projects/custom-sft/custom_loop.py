@@ -14,7 +14,6 @@ from torch import Tensor, nn
 from torch.distributed.tensor import DTensor
 from torch.optim import AdamW, Optimizer
 
-from config_file import refuse
 from custom_checkpoint import Checkpoints, export_model, newest_checkpoint
 from custom_data import Dataset, Item, collate, forward_passes, load_dataset, step_rows, summary
 from custom_log import RunLog
@@ -22,13 +21,14 @@ from custom_loss import LOSSES, weight_of
 from custom_model import Policy, World, join_world, load_policy
 from custom_rollouts import Rollouts
 from custom_settings import Settings, problems_of
-from dataprep.errors import UserError
-from model_folders import check_model, load_tokenizer
-from rewards_checked import judge, load_score
+from rl_rollouts.config import refuse
+from rl_rollouts.errors import UserError
+from rl_rollouts.models.folders import check_model, load_tokenizer
+from rl_rollouts.rewards.checked import judge, load_score
 
 
 class TorchTrainer:
-    """The trainer of this folder, as trainer_protocol.py describes one."""
+    """The trainer of this folder, as `rl_rollouts.trainers` describes one."""
 
     def check(self, data: Path, config: Settings) -> None:
         """Tokenise everything and say what will be trained. What takes seconds is checked first."""

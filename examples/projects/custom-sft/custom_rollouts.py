@@ -14,10 +14,10 @@ from custom_checkpoint import export_model
 from custom_data import Example, Item, Prompt
 from custom_model import Policy, World
 from custom_settings import Settings
-from dataprep.errors import UserError
-from generation import end_tokens, write
-from http_json import NoAnswer, ask
-from rewards_checked import judge, load_score
+from rl_rollouts.errors import UserError
+from rl_rollouts.http_json import NoAnswer, ask
+from rl_rollouts.models.generation import end_tokens, write
+from rl_rollouts.rewards.checked import judge, load_score
 
 SAMPLING = {"top_k": 0, "top_p": 1.0, "min_p": 0.0, "repetition_penalty": 1.0}
 """Against what a model's generation_config may say: tokens are to come from the model's own

@@ -9,8 +9,8 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, Field, ValidationError
 
-from config_file import read_config, refuse, unknown
-from dataprep.write import files_of
+from rl_rollouts.config import read_config, refuse, unknown
+from rl_rollouts.engine.write import files_of
 
 
 class Keys(BaseModel, extra="forbid", allow_inf_nan=False):
@@ -23,7 +23,7 @@ class RunSettings(Keys):
     algorithm: Literal["sft", "dpo", "grpo"] = "sft"
     """sft: imitate completions. dpo: prefer one to another. grpo: raise the reward of responses."""
     trainer: str = "custom_loop:TorchTrainer"
-    """`module:Class`, see trainer_protocol.py; the default is the one of this folder."""
+    """`module:Class`, see `rl_rollouts.trainers`; the default is the one of this folder."""
     trainer_config: dict[str, Any] = {}
     """Whatever another trainer reads beside these keys."""
     model_name_or_path: str = Field(min_length=1)

@@ -11,21 +11,36 @@ prompts, for evaluate.py). A row is an object with
     chosen       dpo: the better completion, and rejected, the worse
     ground_truth grpo: what the reward function compares with
 
-and more that this trainer does not read: `dataprep/schemas/` describes all fields of every dataset
-kind, `dataprep/formats/custom.py` writes them, and `python -m dataprep.validate` checks them.
+and more that this trainer does not read: `rl_rollouts/schemas/` describes all fields of every
+dataset kind, `rl_rollouts.frameworks.custom` has them, and `python -m rl_rollouts.validate` checks.
 """
 
-from dataprep.commands import prepare_command
-from dataprep.errors import run
-from dataprep.pipeline import Kind
+from typing import Any
 
-KINDS: dict[str, Kind] = {"sft": "sft", "dpo": "preference", "grpo": "prompts"}
-"""Dataset kind of each algorithm."""
+from rl_rollouts.commands import Config, by_key, prepare_command
+from rl_rollouts.data.hooks import Hooks
+from rl_rollouts.data.rollout import Rollout
+from rl_rollouts.errors import run
+from rl_rollouts.frameworks import custom
+
+ROWS = custom.ROWS
+"""How rows of each dataset kind are made; with one of yours: custom.ROWS | {"sft": my_row}."""
+
+
+def change(rollout: Rollout) -> Rollout | None:
+    """A rollout before rows are made of it; None leaves it out."""
+    return rollout
+
+
+def read(record: dict[str, Any]) -> Rollout | None:
+    """A line of a format that the library does not know; None: it is no rollout. What
+    `rl_rollouts.data.normalise.rollout(prompt=..., response=..., reward=...)` makes will do."""
+    return None
+
+
+CONFIG = Config("custom_config.yaml", by_key("algorithm"))
 
 
 if __name__ == "__main__":
-    run(
-        lambda: prepare_command(
-            __doc__, framework="custom", config="custom_config.yaml", kinds=KINDS
-        )
-    )
+    hooks = Hooks(read=read, change=change)
+    run(lambda: prepare_command(__doc__, rows=ROWS, framework=custom, config=CONFIG, hooks=hooks))

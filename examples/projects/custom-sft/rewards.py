@@ -1,6 +1,6 @@
 """The reward of one response. Edit this file; everything that scores calls `score`.
 
-`ready_rewards.py` has rewards to choose from, all with the same arguments:
+`ready` has rewards to choose from, all with the same arguments:
 
     number_or_text    the last number, or else the whole text, is that of the ground truth
     exact_match       the whole text is the ground truth
@@ -15,7 +15,7 @@
 
 from typing import Any
 
-import ready_rewards as ready
+from rl_rollouts.rewards import ready
 
 
 def score(

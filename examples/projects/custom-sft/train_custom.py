@@ -10,7 +10,8 @@ import time
 from pathlib import Path
 
 from custom_settings import read_settings
-from dataprep.errors import UserError, run
+from rl_rollouts.errors import UserError, run
+from rl_rollouts.trainers import check, load_trainer
 
 FIRST = os.environ.get("RANK", "0") == "0"
 """Whether this is the process that speaks."""
@@ -37,8 +38,6 @@ def train(arguments: argparse.Namespace) -> str:
     final = settings.output_dir / "final"
     if settings.resume and final.exists():
         return f"nothing to do: {final} is complete; to train further, move it away first"
-    from trainer_protocol import check, load_trainer  # whose torch takes seconds to import
-
     trainer = load_trainer(settings.trainer)
     if arguments.check_only:
         return check(trainer, arguments.data_path, settings)

@@ -6,7 +6,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from dataprep.errors import UserError
+from rl_rollouts.errors import UserError
 
 WHOLE = "whole"
 """A file in a checkpoint that was written to its end. Trainer writes into the folder itself, so

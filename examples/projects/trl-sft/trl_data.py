@@ -6,8 +6,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from dataprep.errors import UserError
-from dataprep.write import files_of
+from rl_rollouts.engine.write import files_of
+from rl_rollouts.errors import UserError
 
 Row = dict[str, Any]
 

@@ -4,8 +4,8 @@ import importlib
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from dataprep.errors import UserError
-from rewards_checked import Score, answer_of, reward_of
+from rl_rollouts.errors import UserError
+from rl_rollouts.rewards.checked import Score, answer_of, reward_of
 
 Reward = Callable[..., list[float]]
 

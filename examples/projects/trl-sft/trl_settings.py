@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple, NoReturn
 
-from config_file import read_config, refuse, unknown
-from dataprep.errors import UserError
+from rl_rollouts.config import read_config, refuse, unknown
+from rl_rollouts.errors import UserError
 
 
 @dataclass

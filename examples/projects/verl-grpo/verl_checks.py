@@ -8,8 +8,8 @@ from typing import Any
 
 from tqdm import tqdm
 
-from dataprep.errors import UserError
-from rewards_checked import load_score
+from rl_rollouts.errors import UserError
+from rl_rollouts.rewards.checked import load_score
 from verl_settings import Settings
 
 UNITS = "transfer_queue.backend.SimpleStorage.num_data_storage_units"

@@ -9,8 +9,8 @@ if PROJECT in sys.path:
     sys.path.remove(PROJECT)
 sys.path.insert(0, PROJECT)  # verl brings a package called `tests` of its own.
 
-from dataprep.formats.verl import reward_arguments  # noqa: E402
-from rewards_checked import answer_of, load_score, reward_of  # noqa: E402
+from rl_rollouts.frameworks.verl import reward_arguments  # noqa: E402
+from rl_rollouts.rewards.checked import answer_of, load_score, reward_of  # noqa: E402
 
 
 def compute_score(
@@ -27,7 +27,7 @@ def compute_score(
         data_source: where the prompt is from; verl reports validation for each.
         solution_str: the response, without special tokens.
         ground_truth: as text; `extra_info` has it as it was recorded.
-        extra_info: of the row, see `dataprep/formats/verl.py`.
+        extra_info: of the row, see `rl_rollouts.frameworks.verl`.
         rewards: module and function, from reward.custom_reward_function.reward_kwargs.
 
     Returns:

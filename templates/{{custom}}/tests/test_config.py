@@ -6,7 +6,7 @@ import pytest
 import yaml
 
 from custom_settings import read_settings
-from dataprep.errors import UserError
+from rl_rollouts.errors import UserError
 
 PROJECT = Path(__file__).resolve().parents[1]
 

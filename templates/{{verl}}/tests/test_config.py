@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from dataprep.errors import UserError
 from prepare_for_verl import root_of
+from rl_rollouts.errors import UserError
 from verl_settings import read
 
 PROJECT = Path(__file__).resolve().parents[1]

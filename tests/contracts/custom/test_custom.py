@@ -4,18 +4,16 @@ from pathlib import Path
 
 import pytest
 
-from contracts.extraction import SCHEMAS, extract, text
+from contracts.extraction import extract, text, written
 from contracts.rendering import planned
 from custom_settings import read_settings
-from dataprep.errors import UserError
-from scaffolder.frameworks import discover
+from rl_rollouts.errors import UserError
 
 VARIANTS = planned("custom")
 
 
 def test_the_committed_schema_is_what_the_settings_say() -> None:
-    path = SCHEMAS / f"custom-{discover()['custom'].version}.json"
-    assert text(extract("custom")) == path.read_text("utf-8"), "run `make schemas`"
+    assert text(extract("custom")) == written("custom").read_text("utf-8"), "run `make schemas`"
 
 
 @pytest.mark.parametrize("variant", VARIANTS, ids=str)

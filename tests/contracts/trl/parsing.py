@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 import yaml
 from transformers import TrainingArguments
-
 from trl import TrlParser
+
 from trl_settings import classes_of
 
 

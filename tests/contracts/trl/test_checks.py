@@ -7,15 +7,14 @@ from typing import Any
 
 import pytest
 import yaml
+from trl import TrlParser
 
 from contracts.rendering import variant
 from contracts.trl.parsing import accepted
 from scaffolder.check.values import judge
 from scaffolder.frameworks import discover
-from scaffolder.frameworks._schema import Schema
 from scaffolder.project import Project, read_config
 from scaffolder.vocabulary import OFFLINE
-from trl import TrlParser
 from trl_settings import classes_of
 
 ADAPTER = discover()["trl"]
@@ -79,7 +78,7 @@ def test_the_same_batches_are_refused(
 @pytest.mark.parametrize("algorithm", ADAPTER.algorithms)
 def test_the_same_texts_are_made_numbers_and_truth_values(algorithm: str) -> None:
     """TRL's parser converts a text of the config with the type of the option."""
-    schema, asked = Schema.load("trl"), 0
+    schema, asked = discover()["trl"].schema(), 0
     assert schema is not None
     for action in TrlParser(classes_of(algorithm))._actions:
         key = schema.key(algorithm, action.dest)

@@ -12,7 +12,7 @@ import pytest
 
 from contracts.rendering import SIZES, Variant, matrix
 from contracts.trl.parsing import accepted
-from dataprep.errors import UserError
+from rl_rollouts.errors import UserError
 from scaffolder.frameworks import discover
 from scaffolder.vocabulary import OFFLINE
 from trl_settings import parse

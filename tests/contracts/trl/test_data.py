@@ -12,15 +12,16 @@ import pytest
 import train_trl
 from contracts.environment import ROOT
 from contracts.rendering import Variant, matrix
+from rl_rollouts.smoke import tiny_model
+from scaffolder import library
 from scaffolder.frameworks import discover
-from tests import tiny_model
 from trl_checks import load_tokenizer
 from trl_settings import algorithm_of, parse
 
 BASE = ROOT / "templates" / "{{base}}"
 SAMPLE = BASE / "tests" / "sample_rollouts.jsonl"
 PREPARE = ROOT / "templates" / "{{trl}}" / "prepare_for_trl.py"
-ALGORITHMS = {str(name): str(kind) for name, kind in discover()["trl"].algorithms.items()}
+ALGORITHMS = {name: library.dataset_kind(name) for name in discover()["trl"].algorithms}
 IN_A_BATCH = {
     "sft": {"input_ids", "labels"},
     "preference": {"input_ids"},

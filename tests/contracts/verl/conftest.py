@@ -12,6 +12,7 @@ from contracts.environment import ROOT
 
 BASE = ROOT / "templates" / "{{base}}"
 VERL = ROOT / "templates" / "{{verl}}"
+LIBRARY = ROOT / "runtime" / "rl_rollouts"
 SAMPLE = ROOT / "templates" / "{{base}}" / "tests" / "sample_rollouts.jsonl"
 
 
@@ -20,8 +21,8 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A Qwen3 of random weights with a tokenizer, as `make smoke` has it."""
     folder = tmp_path_factory.mktemp("model") / "tiny"
     words = ["--text", str(SAMPLE), "--output", str(folder)]
-    script = str(BASE / "tests" / "tiny_model.py")
-    subprocess.run([sys.executable, script, *words], check=True, cwd=ROOT, capture_output=True)
+    script = ["-m", "rl_rollouts.smoke.tiny_model"]
+    subprocess.run([sys.executable, *script, *words], check=True, cwd=ROOT, capture_output=True)
     return folder
 
 

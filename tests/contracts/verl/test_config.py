@@ -25,7 +25,7 @@ from contracts.verl.composing import (
     validated,
 )
 from contracts.verl.conftest import VERL
-from dataprep.errors import UserError
+from rl_rollouts.errors import UserError
 from scaffolder.frameworks.verl import FRAMEWORK
 from scaffolder.vocabulary import OFFLINE
 from verl_checks import cpus_of
@@ -122,7 +122,7 @@ def check_online(variant: Variant, settings: Settings) -> None:
     assert actor.ppo_max_token_len_per_gpu >= longest
     assert config.reward.custom_reward_function.path.endswith("/verl_rewards.py")
     # What launch/local.sh gives Ray on each machine; and four CPUs a GPU suffice, as clouds have.
-    per_node = plan.settings["cpus_per_node"]
+    per_node = plan.ray_cpus
     assert cpus_of(settings) <= spec.nodes * per_node
     assert per_node <= max(8, 4 * spec.gpus_per_node)
 

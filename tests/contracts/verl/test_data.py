@@ -13,7 +13,7 @@ import verl_data
 from contracts.rendering import variant
 from contracts.verl.composing import settings_of
 from contracts.verl.conftest import prepared
-from dataprep.errors import UserError
+from rl_rollouts.errors import UserError
 from verl_checks import check_data, load_tokenizer
 from verl_settings import read
 

@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 import torch
+from verl import DataProto
 
 import verl_data
 from contracts.rendering import variant
 from contracts.verl.conftest import VERL, prepared
-from verl import DataProto
 from verl_checks import load_tokenizer
 from verl_settings import read
 
@@ -63,12 +63,10 @@ def test_the_toy_reward_is_that_of_the_project(tmp_path: Path) -> None:
     import sys
 
     from contracts.environment import variables
-    from contracts.verl.conftest import BASE
+    from contracts.verl.conftest import BASE, LIBRARY
 
-    words = (
-        "from verl_rewards import load_score; print(load_score('tests.toy_rewards:score').__doc__)"
-    )
-    environment = {**variables("verl"), "PYTHONPATH": f"{VERL}:{BASE}"}
+    words = "import verl_rewards; print(verl_rewards.load_score('rl_rollouts.smoke.toy').__doc__)"
+    environment = {**variables("verl"), "PYTHONPATH": f"{VERL}:{LIBRARY.parent}"}
     done = subprocess.run(
         [sys.executable, "-c", words], cwd=BASE, env=environment, text=True, capture_output=True
     )

@@ -1,9 +1,7 @@
 """The committed schema is what the installed verl says."""
 
-from contracts.extraction import SCHEMAS, extract, text
-from scaffolder.frameworks import discover
+from contracts.extraction import extract, text, written
 
 
 def test_the_committed_schema_is_what_verl_says() -> None:
-    path = SCHEMAS / f"verl-{discover()['verl'].version}.json"
-    assert text(extract("verl")) == path.read_text("utf-8"), "run `make schemas`"
+    assert text(extract("verl")) == written("verl").read_text("utf-8"), "run `make schemas`"

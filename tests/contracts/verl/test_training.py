@@ -61,7 +61,7 @@ def configured(folder: Path, model: Path, output: Path, tuning: str = "full") ->
 
 
 def compare(folder: Path, model: Path, final: Path) -> str:
-    """`verify_smoke.py` of the project: it fails where nothing was learned."""
+    """What `make smoke` of a project ends with: it fails where nothing was learned."""
     words = [
         "--before",
         str(model),
@@ -71,7 +71,7 @@ def compare(folder: Path, model: Path, final: Path) -> str:
         str(final.parent / "log.jsonl"),
     ]
     done = subprocess.run(
-        [sys.executable, str(BASE / "tests" / "verify_smoke.py"), *words],
+        [sys.executable, "-m", "rl_rollouts.smoke.verify", *words],
         cwd=folder,
         env=variables("verl"),
         text=True,

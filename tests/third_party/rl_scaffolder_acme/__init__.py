@@ -4,15 +4,16 @@ from pathlib import Path
 
 from scaffolder.frameworks import Fact, Framework
 from scaffolder.memory import TrainingCost
-from scaffolder.plan import Plan
+from scaffolder.plan import ConfigKeys, Plan
 from scaffolder.planning import data_parallel_plan
 from scaffolder.spec import ProjectSpec
-from scaffolder.trainer import Trainer
+from scaffolder.vocabulary import Algorithm
 
 HERE = Path(__file__).parent
 SOURCE, READ = "https://acme.example/docs", "2026-11-25"
 # Weights, gradients and AdamW in float32.
 COST = TrainingCost(weight_bytes=4, gradient_bytes=4, optimizer_bytes=8)
+LEARNING_RATE = 1e-5
 TRACKERS = ("tensorboard", "none")
 
 
@@ -22,16 +23,11 @@ class Acme(Framework):
     homepage = "https://acme.example"
     version = "1.0"
     requirements = ("torch==2.13.0", "transformers==5.23.0")
-    algorithms = {"sft": "sft"}
+    algorithms = ("sft",)
     topologies = ("local",)
     patterns = ("direct",)
     shardings = ("ddp",)
     unavailable = {"dpo": "Acme trains on one sequence at a time and compares none"}
-    config_keys = {
-        "model": "model_name_or_path",
-        "output": "output_dir",
-        "tracker": "tracker",
-    }
     facts = (
         Fact("licence", "proprietary", SOURCE, READ),
         Fact("cpu", "`make smoke`: rollouts to a model on a CPU", SOURCE, READ, grade=2),
@@ -39,7 +35,17 @@ class Acme(Framework):
     )
     overlay = HERE / "overlay"
     overlay_history = HERE / "overlay.bundle"
-    schemas = HERE / "schemas"
+
+    def keys(self, algorithm: Algorithm) -> ConfigKeys:
+        return ConfigKeys(
+            algorithm="algorithm",
+            model="model_name_or_path",
+            output="output_dir",
+            tracker="tracker",
+            learning_rate="learning_rate",
+            epochs="epochs",
+            lengths=("max_length",),
+        )
 
     def unsupported(self, spec: ProjectSpec) -> list[str]:
         """What the lists above cannot say, beside what they do."""
@@ -51,30 +57,10 @@ class Acme(Framework):
         return reasons
 
     def plan(self, spec: ProjectSpec) -> Plan:
-        plan = data_parallel_plan(
-            spec,
-            Trainer(
-                cost=COST,
-                dataset_kind=self.algorithms[spec.algorithm],
-                framework_version=self.version,
-                requirements=self.requirements,
-                shardings=self.shardings,
-            ),
-        )
-        return plan.model_copy(
-            update={
-                # It runs one row at a time, whatever would fit.
-                "micro_batch_size": 1,
-                "accumulation_steps": plan.global_batch_size,
-                "settings": {
-                    "learning_rate": 1e-5,
-                    "epochs_key": "epochs",
-                    "length_keys": "`max_length`",
-                    "resume": "--resume",
-                    "override": "--check_only",
-                },
-            }
-        )
+        plan = data_parallel_plan(spec, self.trainer(spec.algorithm, COST, LEARNING_RATE))
+        # It runs one row at a time, whatever would fit.
+        rows = {"micro_batch_size": 1, "accumulation_steps": plan.global_batch_size}
+        return plan.model_copy(update=rows)
 
 
 FRAMEWORK = Acme()

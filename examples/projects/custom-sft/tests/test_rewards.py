@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from dataprep.errors import UserError
-from rewards_checked import load_score, reward_of
+from rl_rollouts.errors import UserError
+from rl_rollouts.rewards.checked import load_score, reward_of
 
 PROJECT = Path(__file__).resolve().parents[1]
 PROMPT = [{"role": "user", "content": "What do 3 apples at 4 coins cost?"}]
@@ -38,14 +38,14 @@ def test_what_is_no_reward_is_refused(returned: Any) -> None:
 
 
 def test_the_reward_of_smoke_runs_is_dense() -> None:
-    toy = load_score("tests.toy_rewards")
+    toy = load_score("rl_rollouts.smoke.toy")
     assert [reward_of(PROMPT, text, None, {}, toy) for text in ("", "ab", "a1", "12")] == [
         *(0.0, 0.0, 0.5, 1.0)
     ]
 
 
 def test_it_gives_the_rewards_of_the_sample() -> None:
-    words = ["check_rewards.py", "--input", "tests/sample_rollouts.jsonl"]
+    words = ["-m", "rl_rollouts.rewards.check", "--input", "tests/sample_rollouts.jsonl"]
     done = subprocess.run([sys.executable, *words], cwd=PROJECT, text=True, capture_output=True)
     assert done.returncode == 0, done.stderr
     assert "100%  agree with the recorded reward" in done.stdout

@@ -1,1 +1,1 @@
-"""A package, so that no other one called `tests` is found in its place; verl installs one."""
+"""A package, so that no other one called `tests` is found instead; some packages install one."""

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from dataprep.errors import UserError
+from rl_rollouts.errors import UserError
 from trl_settings import algorithm_of, parse
 
 PROJECT = Path(__file__).resolve().parents[1]

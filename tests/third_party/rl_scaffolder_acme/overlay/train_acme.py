@@ -18,8 +18,8 @@ from typing import Any, Literal, get_type_hints
 
 import yaml
 
-from dataprep.errors import UserError, run
-from dataprep.write import files_of
+from rl_rollouts.engine.write import files_of
+from rl_rollouts.errors import UserError, run
 
 
 @dataclass(frozen=True)

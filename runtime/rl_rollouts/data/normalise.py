@@ -1,0 +1,270 @@
+"""One record of a rollout file becomes one `Rollout`, or a reason why it cannot."""
+
+import math
+from collections.abc import Iterable
+from typing import Any, Literal
+
+import msgspec
+import xxhash
+
+from ..errors import Damaged, SetAside
+from . import chats, responses
+from .content import NOTHING
+from .conversation import Conversation, Gap
+from .reasoning import CLOSE, OPEN, Reasoning
+from .record import Item, Metadata, Record, Request, Response, Reward, demand_text, parse
+from .rollout import ABSENT, NULL, Head, Message, Rollout, raw
+from .same import same_text
+from .straight import straight
+
+
+class Shape(msgspec.Struct, frozen=True):
+    """What a rollout should look like. The defaults never train on a lie."""
+
+    reasoning: Reasoning = "keep"
+    images: Literal["drop", "keep"] = "drop"
+    """`keep` leaves references to images in the content; `drop` sets the rollout aside."""
+    incomplete: Literal["drop", "cut"] = "drop"
+    """Where the record lacks what the model saw or the end of what it wrote: set the rollout
+    aside, or keep what stands before."""
+    tokens: bool = False
+    """Whether token ids and log-probabilities are read."""
+
+
+def normalise(line: bytes, shape: Shape = Shape()) -> Rollout:  # noqa: B008 (frozen)
+    """Read one line: a NeMo Gym rollout, `messages` with a reward, or a prompt and a response.
+
+    Raises:
+        Damaged: with the reason why it is no rollout.
+        SetAside: with the reason why it cannot be trained on.
+    """
+    record = parse(line)
+    demand_text(line)
+    return rollout_of(record, head_of(record), line, shape)
+
+
+def rollout(**record: Any) -> Rollout:
+    """A rollout of plain values, as a line with these keys gives it: for formats of one's own.
+
+        rollout(prompt="What is 3 x 4?", response="12", reward=1.0, ground_truth="12")
+        rollout(messages=[{"role": "user", "content": ...}, ...], tools=[...], reward=0.5)
+
+    Raises:
+        Damaged, SetAside: with the reason why it is none.
+    """
+    return normalise(bytes(raw(record)), Shape(images="keep"))
+
+
+def head_of(record: Record) -> Head:
+    """What a record says about itself.
+
+    Raises:
+        Damaged: when it has no reward, or none that is a number.
+    """
+    response = record.response
+    truncated, failed = record.finish_reason == "length", record.failure is not None
+    if isinstance(response, Response):
+        details = response.incomplete_details
+        reason = details.get("reason") if type(details) is dict else None
+        truncated = reason == "max_output_tokens" or response.status == "incomplete"
+        failed = failed or bool(response.error)
+    given = record.reward
+    reward = None if given is None else given.value
+    if type(reward) is not float or not math.isfinite(reward):
+        reward = _number(given)
+    return Head(reward, _agent(record), truncated, record.mask_sample is True, failed)
+
+
+def rollout_of(record: Record, head: Head, line: bytes, shape: Shape) -> Rollout:
+    """The conversation and everything else.
+
+    Raises:
+        Damaged, SetAside: as `normalise` does.
+    """
+    chat = None
+    both = None if shape.tokens else straight(record)
+    if both is None:
+        chat = _conversation(record, shape)
+        first = _beginning(chat)
+        both = chat.messages[:first], chat.messages[first:]
+    prompt, completion = both
+    task = _task(record, head.agent, prompt)
+    if shape.reasoning != "keep":
+        place([*prompt, *completion], shape.reasoning)
+    rollout = Rollout(
+        head.reward,
+        head.agent,
+        head.truncated,
+        head.masked,
+        head.failed,
+        prompt=prompt,
+        completion=completion,
+        task=task,
+        tools=responses.chat_tools(_tools(record)),
+        ground_truth=_ground_truth(record),
+        facts=Metadata(line),
+    )
+    if chat is not None and (chat.notes or record.turn_rewards is not None):
+        _add_turns(rollout, record, chat, len(prompt))
+    return rollout
+
+
+def _conversation(record: Record, shape: Shape) -> Conversation:
+    """All messages, of a record in any form."""
+    chat = Conversation(images=shape.images == "keep", tokens=shape.tokens)
+    try:
+        if type(record.responses_create_params) is Request:
+            _read_gym(chat, record)
+        else:
+            _read_chat(chat, record)
+        chat.close()
+    except RecursionError:
+        raise Damaged("the record is nested too deeply") from None
+    except Gap:
+        if shape.incomplete == "drop" or chat.given is None:
+            raise
+        chat.cut()
+    return chat
+
+
+def _read_gym(chat: Conversation, record: Record) -> None:
+    """A NeMo Gym rollout of v0.3 to main: responses_create_params, response."""
+    request, response = record.responses_create_params, record.response
+    if not isinstance(request, Request) or not isinstance(response, Response):
+        raise Damaged("no response: this is an input, or a rollout that failed")
+    if request.instructions not in NOTHING:
+        chat.extend([Item(role="system", content=request.instructions)])
+    chat.extend(_items(request.input))
+    chat.end_of_prompt()
+    chat.extend(responses.last_snapshot(_items(response.output)))
+
+
+def _read_chat(chat: Conversation, record: Record) -> None:
+    """`messages`, or `prompt` and `completion` or `response`, as text or as messages."""
+    if record.messages is not None:
+        chat.end_of_prompt()
+        chat.extend(list(chats.items_of(_items(record.messages))))
+        return
+    answer = record.response if record.completion is None else record.completion
+    if record.prompt is None or answer is None:
+        raise Damaged(
+            "no responses_create_params, no messages, no prompt with a response: "
+            "this is no rollout in a form that is known"
+        )
+    chat.extend(list(chats.items_of(_items(record.prompt))))
+    chat.end_of_prompt()
+    if isinstance(answer, Response):
+        answer = [Item(role=answer.role, content=answer.content)]
+    chat.extend(list(chats.items_of(_items(answer, role="assistant"))))
+
+
+def _items(value: Any, role: str = "user") -> list[Any]:
+    """A conversation; plain text is one message."""
+    if isinstance(value, list):
+        return value
+    if isinstance(value, str):
+        return [Item(role=role, content=raw(value))]
+    if value is None:
+        return []
+    raise Damaged(f"a conversation is a {type(value).__name__}, not a list")
+
+
+def _beginning(chat: Conversation) -> int:
+    """Where the completion begins: at the model's first turn in what came back."""
+    messages = chat.messages
+    first = chat.given or 0
+    for message in messages[first:]:
+        if message.role == "assistant":
+            break
+        first += 1
+    for message in messages[first:]:
+        if message.role == "assistant" and (message.tool_calls or message.content not in NOTHING):
+            break
+    else:
+        raise SetAside("the model wrote nothing")
+    if first == 0:
+        raise SetAside("the prompt is not in the record")
+    return first
+
+
+def _number(given: Reward | None) -> float:
+    if given is None:
+        raise Damaged("no reward")
+    reward = given.value
+    if type(reward) is not float and (isinstance(reward, bool) or not isinstance(reward, int)):
+        raise Damaged(f"the reward is not a number: {reward!r}")
+    try:
+        number = float(reward)
+    except OverflowError:
+        number = math.inf
+    if not math.isfinite(number):
+        raise Damaged(f"the reward is not finite: {number}")
+    return number
+
+
+def _agent(record: Record) -> str | None:
+    reference = record.agent_ref
+    name = reference.get("name") if isinstance(reference, dict) else record.agent
+    return name if isinstance(name, str) else None
+
+
+def _task(record: Record, agent: str | None, prompt: list[Message]) -> str:
+    """The agent's task index where NeMo Gym stamped one, else the prompt itself."""
+    index = record.index
+    if index is None and record.messages is not None:
+        index = record.task_id
+    if type(index) is int or type(index) is str:
+        return f"{agent or ''}:{index}"
+    return f"prompt:{xxhash.xxh3_128_hexdigest(same_text(prompt))}"
+
+
+def _tools(record: Record) -> msgspec.Raw:
+    """Of the request; some records have them on the response or beside it."""
+    request, response = record.responses_create_params, record.response
+    if type(request) is Request and len(request.tools) > len(b"null"):
+        return request.tools
+    if isinstance(response, Response) and len(response.tools) > len(b"null"):
+        return response.tools
+    return record.tools
+
+
+def _ground_truth(record: Record) -> msgspec.Raw:
+    for found in (record.expected_answer, record.ground_truth, record.verifier_metadata):
+        if found and found != NULL:
+            return found
+    return NULL
+
+
+def _add_turns(rollout: Rollout, record: Record, chat: Conversation, first: int) -> None:
+    """Token ids and rewards of the model's turns in the completion, each only if whole.
+
+    Rewards are a list beside the reward, or stand on the turns; a turn without one earned nothing.
+    """
+    turns = [at for at in range(first, len(chat.messages)) if chat.messages[at].role == "assistant"]
+    noted = [chat.notes.get(at, (None, None)) for at in turns]
+    tokens = [found for found, _ in noted if found is not None]
+    rewards: Any = record.turn_rewards
+    if rewards is None and any(reward is not None for _, reward in noted):
+        rewards = [0.0 if reward is None else reward for _, reward in noted]
+    rollout.turn_tokens = tokens if len(tokens) == len(turns) else None
+    rollout.turn_rewards = _numbers(rewards, len(turns))
+
+
+def _numbers(values: Any, count: int) -> list[float] | None:
+    if not isinstance(values, list) or len(values) != count:
+        return None
+    numbers = [v for v in values if isinstance(v, int | float) and not isinstance(v, bool)]
+    try:
+        return [float(number) for number in numbers] if len(numbers) == count else None
+    except OverflowError:
+        return None
+
+
+def place(messages: Iterable[Message], where: Reasoning) -> None:
+    """Put the reasoning of messages where it is wanted."""
+    if where == "keep":
+        return
+    for message in messages:
+        if message.reasoning and where == "tags":
+            message.content = raw(f"{OPEN}\n{message.thought}\n{CLOSE}\n\n{message.text}")
+        message.reasoning = ABSENT

@@ -1,0 +1,271 @@
+"""One line of a rollout file, decoded as far as it is read; the rest is skipped.
+
+A rollout is mostly what nobody trains on: schemas of tools stored twice, token ids, diagnostics.
+Typed decoding passes over those at the speed of reading. Where an object is expected, anything
+else is accepted here too, so that the reason is found where the line is understood.
+"""
+
+import json
+import math
+from typing import Any, Literal
+
+import msgspec
+
+from ..errors import Damaged
+from .rollout import ABSENT, NULL
+
+Odd = list[Any] | str | float | bool | None
+"""What stands where an object belongs."""
+
+
+class Item(msgspec.Struct, gc=False):
+    """A Responses item or a chat message. Absent fields are None, absent texts empty."""
+
+    type: Any = None
+    role: Any = None
+    content: msgspec.Raw = ABSENT
+    summary: msgspec.Raw = ABSENT
+    reasoning_content: msgspec.Raw = ABSENT
+    tool_calls: msgspec.Raw = ABSENT
+    tool_call_id: Any = None
+    call_id: Any = None
+    name: Any = None
+    arguments: Any = None
+    output: msgspec.Raw = ABSENT
+    reward: Any = None
+    prompt_token_ids: msgspec.Raw = ABSENT
+    generation_token_ids: msgspec.Raw = ABSENT
+    generation_log_probs: msgspec.Raw = ABSENT
+
+
+class Part(msgspec.Struct, gc=False):
+    """A part of content that is plain text, which is not decoded."""
+
+    type: Literal["output_text", "summary_text", "text", "input_text", "reasoning_text"]
+    text: msgspec.Raw
+
+
+class Written(Item, gc=False):
+    """An item as models' servers write them: all content in plain parts.
+
+    To read the parts later would mean to read all that the model wrote twice.
+    """
+
+    content: list[Part] | None = None  # type: ignore[assignment]
+    summary: list[Part] | None = None  # type: ignore[assignment]
+
+
+Items = list[Item | Odd] | dict[str, Any] | str | float | bool | None
+
+
+_decoded: list[Any] = []
+"""Requests, responses and rewards of the record at hand. JSON decoders keep the last of two equal
+keys without a word; here each of them leaves its value, without a step to Python."""
+
+
+class Request(msgspec.Struct):
+    """`responses_create_params`: what the model was asked."""
+
+    input: Items = None
+    instructions: msgspec.Raw = ABSENT
+    tools: msgspec.Raw = NULL
+
+    __post_init__ = _decoded.append  # type: ignore[misc]
+
+
+class Response(msgspec.Struct):
+    """`response`: what came back. Of a chat message only role and content are there."""
+
+    output: Items = None
+    tools: msgspec.Raw = NULL
+    error: Any = None
+    status: Any = None
+    incomplete_details: Any = None
+    role: Any = None
+    content: msgspec.Raw = ABSENT
+
+    __post_init__ = _decoded.append  # type: ignore[misc]
+
+
+class Answer(Response):
+    """A response of which nothing but plain parts came back."""
+
+    output: list[Written | Odd] | None = None  # type: ignore[assignment]
+
+
+class Reward:
+    """Whatever stands as the reward."""
+
+    def __init__(self, value: Any) -> None:
+        _decoded.append(self)
+        self.value = value
+
+
+class Record(msgspec.Struct, rename={"failure": "_ng_failure_class", "index": "_ng_task_index"}):
+    """The fields of all the forms that are understood; `normalise.py` tells them apart."""
+
+    responses_create_params: Request | Odd = None
+    response: Response | list[Item | Odd] | str | float | bool | None = None
+    messages: Items = None
+    prompt: Items = None
+    completion: Items = None
+    reward: Reward | None = None
+    tools: msgspec.Raw = NULL
+    agent_ref: Any = None
+    agent: Any = None
+    index: Any = None
+    task_id: Any = None
+    mask_sample: Any = None
+    failure: Any = None
+    finish_reason: Any = None
+    turn_rewards: Any = None
+    expected_answer: msgspec.Raw = ABSENT
+    ground_truth: msgspec.Raw = ABSENT
+    verifier_metadata: msgspec.Raw = ABSENT
+
+
+class Usual(Record):
+    """A record of NeMo Gym as most are."""
+
+    response: Answer | None = None
+
+
+_decode = msgspec.json.Decoder(Record, dec_hook=lambda _, value: Reward(value)).decode
+_decode_usual = msgspec.json.Decoder(Usual, dec_hook=lambda _, value: Reward(value)).decode
+_decode_values = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
+READ = {
+    "responses_create_params", "response", "messages", "prompt", "completion", "reward", "tools",
+    "agent_ref", "mask_sample", "turn_rewards",
+}  # fmt: skip
+"""Keys that are not metadata."""
+
+
+NAMES = {
+    Request: "responses_create_params",
+    Response: "response",
+    Answer: "response",
+    Reward: "reward",
+}
+
+
+def parse(data: bytes) -> Record:
+    """Decode one line. NaN and Infinity, which Python writes, are read as text.
+
+    Raises:
+        Damaged: when it is no JSON object.
+    """
+    _decoded.clear()
+    try:
+        record: Record = _decode_usual(data)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        record = _parse_any(data)
+    if len(_decoded) != len(set(map(type, _decoded))):
+        names = [NAMES[type(value)] for value in _decoded]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise Damaged(f"the key {twice} stands twice in the record")
+    if record.messages is not None or record.prompt is not None or record.completion is not None:
+        for name in ("messages", "prompt", "completion"):
+            if getattr(record, name) is not None and data.count(b'"%s"' % name.encode()) > 1:
+                _demand_once(data, name)
+    return record
+
+
+def is_utf8(data: bytes) -> bool:
+    try:
+        data.isascii() or data.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def demand_text(data: bytes) -> None:
+    """Refuse what is no UTF-8 before it is passed on: what is not decoded has not been checked."""
+    if not is_utf8(data):
+        raise Damaged("the line is not UTF-8")
+
+
+def metadata_of(data: bytes) -> dict[str, msgspec.Raw]:
+    """What stands on a record beside the rollout itself; a line that `parse` accepts."""
+    try:
+        values = _decode_values(data)
+    except msgspec.DecodeError:
+        values = _decode_values(_rewritten(data))
+    return {
+        key: value
+        for key, value in values.items()
+        if key not in READ and not key.startswith("_ng_")
+    }
+
+
+class Metadata(msgspec.Struct, gc=False):
+    """The same, read when it is asked for, and once for all copies of a rollout."""
+
+    data: bytes
+    found: dict[str, msgspec.Raw] | None = None
+
+    def __call__(self) -> dict[str, msgspec.Raw]:
+        if self.found is None:
+            self.found = metadata_of(self.data)
+        return self.found
+
+
+def _parse_any(data: bytes) -> Record:
+    """A record of any form."""
+    _decoded.clear()
+    try:
+        return _decode(data)
+    except UnicodeDecodeError:
+        raise Damaged("the line is not UTF-8") from None
+    except RecursionError:
+        raise Damaged("the line is nested too deeply") from None
+    except msgspec.DecodeError as error:
+        return _parse_leniently(data, str(error))
+
+
+def _parse_leniently(data: bytes, problem: str) -> Record:
+    """What Python writes and JSON does not know; a line that is no JSON ends here."""
+    _decoded.clear()
+    try:
+        return _decode(_rewritten(data))
+    except RecursionError:
+        raise Damaged("the line is nested too deeply") from None
+    except msgspec.ValidationError:
+        raise Damaged(f"the line is no object with the keys of a rollout: {problem}") from None
+    except msgspec.DecodeError:
+        # All else that Python accepts has been rewritten.
+        raise Damaged("half of a surrogate pair, which is no character") from None
+    except ValueError:
+        raise Damaged(f"the line is not JSON: {problem}") from None
+
+
+def _rewritten(data: bytes) -> bytes:
+    """The same record as strict JSON."""
+    record = json.loads(
+        data, parse_constant=str, parse_float=_finite, object_pairs_hook=_demand_single
+    )
+    return json.dumps(record).encode()
+
+
+def _demand_once(data: bytes, name: str) -> None:
+    try:
+        pairs = json.loads(data, object_pairs_hook=list)
+    except UnicodeDecodeError:
+        raise Damaged("the line is not UTF-8") from None
+    except RecursionError:
+        raise Damaged("the line is nested too deeply") from None
+    if [key for key, _ in pairs].count(name) > 1:
+        raise Damaged(f"the key {name} stands twice in the record")
+
+
+def _finite(text: str) -> float | str:
+    number = float(text)
+    return number if math.isfinite(number) else text
+
+
+def _demand_single(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    record = dict(pairs)
+    if len(record) != len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise Damaged(f"the key {twice} stands twice in an object")
+    return record

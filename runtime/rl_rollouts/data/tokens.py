@@ -1,0 +1,54 @@
+"""Length in tokens, as the chat template of a model writes it."""
+
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+
+from ..errors import UserError
+from .rollout import Json, Rollout
+
+Count = Callable[[list[Json], Any], int]
+"""Tokens of a conversation with tools."""
+REMEDY = "Run `make install`, or give --max_chars in its place."
+
+
+def counter(model: str, *, download: bool) -> Count:
+    """Counts tokens with the tokenizer of a model.
+
+    Args:
+        download: whether a tokenizer that is not on this machine may be fetched.
+
+    Raises:
+        UserError: when there is no such tokenizer here, or it cannot chat.
+    """
+    try:
+        from transformers import AutoTokenizer
+    except ImportError:
+        raise UserError("transformers is not installed here", REMEDY) from None
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(model, local_files_only=not download)
+    except (OSError, ValueError):
+        where = "can be loaded" if download else "is on this machine"
+        raise UserError(f"no tokenizer of {model} {where}", REMEDY) from None
+    if not tokenizer.chat_template:
+        raise UserError(f"the tokenizer of {model} has no chat template", REMEDY)
+
+    def count(messages: list[Json], tools: Any) -> int:
+        encoded = tokenizer.apply_chat_template(messages, tools=tools, return_dict=True)
+        return len(encoded["input_ids"])
+
+    return count
+
+
+def rollout_counter(model: str | None) -> Callable[[Rollout], int] | None:
+    """Counts the tokens of rollouts, where a model is named."""
+    if model is None:
+        return None
+    count = counter(model, download=True)
+
+    def tokens(rollout: Rollout) -> int:
+        messages = msgspec.json.encode([*rollout.prompt, *rollout.completion])
+        return count(msgspec.json.decode(messages), msgspec.json.decode(rollout.tools))
+
+    return tokens

@@ -1,0 +1,84 @@
+"""Held-out rows, and which of them fit into a model."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from ..errors import UserError
+from ..models.folders import load_config, load_tokenizer
+
+Row = dict[str, Any]
+
+
+def read_rows(path: Path, keys: set[str], remedy: str) -> list[Row]:
+    """The rows of a prepared file.
+
+    Raises:
+        UserError: when it is not there, is empty, or has other rows.
+    """
+    try:
+        with path.open(encoding="utf-8") as lines:
+            rows = [json.loads(line) for line in lines]
+    except (OSError, ValueError) as error:
+        raise UserError(f"Cannot read {path}: {error}.", "Run `make prepare` first.") from None
+    missing = {key for row in rows for key in keys - set(row if isinstance(row, dict) else ())}
+    if missing:
+        raise UserError(f"{path} holds rows without {', '.join(sorted(missing))}.", remedy)
+    if not rows:
+        raise UserError(f"{path} is empty: no task is held out.", "Raise --eval_share.")
+    return rows
+
+
+def context_of(name: str) -> int | None:
+    """Tokens that a model can see, prompt and response together; None where it does not say."""
+    config = load_config(name).get_text_config()
+    return getattr(config, "max_position_embeddings", None)
+
+
+def encode(tokenizer: Any, messages: Any, tools: Any, *, ask: bool) -> list[int]:
+    """A chat as token ids.
+
+    Args:
+        ask: whether the model's turn begins at the end.
+
+    Raises:
+        UserError: when the chat template refuses it.
+    """
+    from jinja2 import TemplateError
+
+    try:
+        text = tokenizer.apply_chat_template(
+            messages, tools=tools, add_generation_prompt=ask, tokenize=False
+        )
+    except TemplateError as error:
+        raise UserError(
+            f"The chat template of {tokenizer.name_or_path} refuses a prompt: {error}",
+            "Leave such rollouts out when filtering, or change the template.",
+        ) from None
+    ids: list[int] = tokenizer(text, add_special_tokens=False)["input_ids"]
+    return ids
+
+
+def that_fit(names: Sequence[str], prompts: Sequence[Row], new_tokens: int) -> list[Row]:
+    """The prompts that leave room for a response in every model.
+
+    Raises:
+        UserError: when there is none.
+    """
+    kept = list(prompts)
+    for name in names:
+        context = context_of(name)
+        if context is None:
+            continue
+        room, tokenizer = context - new_tokens, load_tokenizer(name)
+        lengths = [len(encode(tokenizer, row["prompt"], row["tools"], ask=True)) for row in kept]
+        shortest = min(lengths)
+        kept = [row for row, length in zip(kept, lengths, strict=True) if length <= room]
+        if not kept:
+            raise UserError(
+                f"No prompt fits into {name}: it sees {context} tokens, {new_tokens} of them are "
+                f"for the response, and the shortest prompt has {shortest}.",
+                "Lower --max_new_tokens, or take a model that sees more.",
+            )
+    return kept

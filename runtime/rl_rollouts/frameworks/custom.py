@@ -1,0 +1,131 @@
+"""Rows for a trainer of your own. `schemas/<kind>.json` describes each field.
+
+    sft            task, prompt, completion, tools, reward, tokens, metadata
+    preference     task, prompt, chosen, rejected, tools, chosen_reward, rejected_reward
+    unpaired       task, prompt, completion, tools, reward, label, metadata
+    prompts        task, prompt, tools, ground_truth, metadata
+    trajectories   task, states, actions, rewards, tools, tokens, metadata
+
+Completions are whole: what follows the model's last turn is still there.
+"""
+
+import msgspec
+
+from ..data.build import Judged, Pair, Trajectory
+from ..data.rollout import Message, Rollout, Tokens
+from ..data.rows import Prompt, Row, prompt
+from ..engine.parquet import columns
+from . import ConfigKeys
+
+
+class Answered(msgspec.Struct):
+    task: str
+    prompt: list[Message]
+    completion: list[Message]
+    tools: msgspec.Raw
+    reward: float
+    tokens: list[Tokens] | None
+    metadata: dict[str, msgspec.Raw]
+
+
+class Compared(msgspec.Struct):
+    task: str
+    prompt: list[Message]
+    chosen: list[Message]
+    rejected: list[Message]
+    tools: msgspec.Raw
+    chosen_reward: float
+    rejected_reward: float
+
+
+class Labelled(msgspec.Struct):
+    task: str
+    prompt: list[Message]
+    completion: list[Message]
+    tools: msgspec.Raw
+    reward: float
+    label: bool
+    metadata: dict[str, msgspec.Raw]
+
+
+class Steps(msgspec.Struct):
+    task: str
+    states: list[list[Message]]
+    actions: list[Message]
+    rewards: list[float]
+    tools: msgspec.Raw
+    tokens: list[Tokens] | None
+    metadata: dict[str, msgspec.Raw]
+
+
+def sft(rollout: Rollout) -> Answered:
+    return Answered(
+        task=rollout.task,
+        prompt=rollout.prompt,
+        completion=rollout.completion,
+        tools=rollout.tools,
+        reward=rollout.reward,
+        tokens=rollout.turn_tokens,
+        metadata=rollout.metadata,
+    )
+
+
+def preference(pair: Pair) -> Compared:
+    return Compared(
+        task=pair.task,
+        prompt=pair.prompt,
+        chosen=pair.chosen,
+        rejected=pair.rejected,
+        tools=pair.tools,
+        chosen_reward=pair.chosen_reward,
+        rejected_reward=pair.rejected_reward,
+    )
+
+
+def unpaired(judged: Judged) -> Labelled:
+    rollout = judged.rollout
+    return Labelled(
+        task=rollout.task,
+        prompt=rollout.prompt,
+        completion=rollout.completion,
+        tools=rollout.tools,
+        reward=rollout.reward,
+        label=judged.good,
+        metadata=rollout.metadata,
+    )
+
+
+def trajectories(trajectory: Trajectory) -> Steps:
+    return Steps(
+        task=trajectory.task,
+        states=trajectory.states,
+        actions=trajectory.actions,
+        rewards=trajectory.rewards,
+        tools=trajectory.tools,
+        tokens=trajectory.tokens,
+        metadata=trajectory.metadata,
+    )
+
+
+ROWS: dict[str, Row] = {
+    "sft": sft,
+    "preference": preference,
+    "unpaired": unpaired,
+    "prompts": prompt,
+    "trajectories": trajectories,
+}
+COLUMNS = {
+    "sft": columns(Answered),
+    "preference": columns(Compared),
+    "unpaired": columns(Labelled),
+    "prompts": columns(Prompt),
+    "trajectories": columns(Steps),
+}
+REFUSED: dict[str, str] = {}
+CONFIG = ConfigKeys(
+    limit=("max_length",),
+    model=("model_name_or_path",),
+    fate="dropped",
+    choice="overlong",
+    fates={"drop": "dropped", "cut": "cut"},
+)

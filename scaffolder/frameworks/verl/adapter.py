@@ -1,0 +1,251 @@
+"""verl: reinforcement learning at scale, with Ray, and a generation engine beside the trainer."""
+
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+
+from scaffolder.errors import InfeasiblePlan
+from scaffolder.frameworks import Framework
+from scaffolder.frameworks.verl import checks, facts
+from scaffolder.frameworks.verl.online import cpus_per_node
+from scaffolder.frameworks.verl.values import tree_of
+from scaffolder.memory import OVERHEAD, TrainingCost, model_billions
+from scaffolder.plan import ConfigKeys, Plan
+from scaffolder.planning import data_parallel_plan
+from scaffolder.project import Config
+from scaffolder.spec import ProjectSpec
+from scaffolder.vocabulary import OFFLINE, Algorithm
+
+# FSDP2 keeps weights in float32 (fsdp_config.model_dtype): 4, gradients 4, AdamW 8 bytes.
+FSDP = TrainingCost(weight_bytes=4, gradient_bytes=4, optimizer_bytes=8)
+# Megatron: bfloat16 weights, float32 gradients; master weights and Adam are split over all GPUs.
+MEGATRON = TrainingCost(weight_bytes=2, gradient_bytes=4, optimizer_bytes=12)
+ADAPTER_SHARE = 0.01
+"""Weights that LoRA adds, of those of the model."""
+ENGINE_SHARE = 0.5
+"""Of a GPU, while it generates (rollout.gpu_memory_utilization)."""
+LEARNING_RATES = {"sft": 1e-5}
+ONLINE_LEARNING_RATE = 1e-6
+ADAPTER_LEARNING_RATE = 10
+"""Times that of all weights."""
+ONE_RESPONSE = {"ppo", "reinforce_pp"}
+"""Algorithms that do not compare the responses to one prompt with each other."""
+ON_POLICY = {"rloo", "reinforce_pp"}
+"""Those that take one optimizer step with what was generated; the others UPDATES."""
+UPDATES = 4
+ENGINES = {"vllm_colocate": "vllm", "sglang_colocate": "sglang"}
+IMAGES = {
+    "vllm_colocate": "docker.io/verlai/verl:vllm024.latest",
+    "sglang_colocate": "docker.io/verlai/verl:sgl0512.latest",
+}
+TITLES = {
+    "sft": "Supervised fine-tuning",
+    "ppo": "PPO",
+    "grpo": "Group relative policy optimization",
+    "rloo": "REINFORCE leave-one-out",
+    "reinforce_pp": "REINFORCE++",
+    "dapo": "DAPO",
+    "gspo": "GSPO",
+}
+NO_PAIRS = "verl 0.9.1 has no trainer for pairs"
+# What verl asks for cannot be installed together; both were resolved on 2026-11-25.
+NO_MEGATRON = "verl[megatron] 0.9.1 wants megatron-bridge 0.5.2, which PyPI does not have"
+NO_SGLANG = "verl[sglang] 0.9.1 wants sglang 0.5.12, whose transformers 5.6.0 verl itself excludes"
+
+
+@dataclass(frozen=True)
+class Megatron:
+    """How Megatron divides one copy of the model."""
+
+    tensor: int = 1
+    """GPUs that share each matrix multiplication, all in one machine."""
+    pipeline: int = 1
+    """Groups of GPUs that have some of the layers each."""
+
+    @property
+    def gpus(self) -> int:
+        return self.tensor * self.pipeline
+
+
+class Verl(Framework):
+    name = "verl"
+    title = "verl"
+    homepage = "https://github.com/verl-project/verl"
+    version = "0.9.1"
+    requirements = ("verl[vllm]==0.9.1",)
+    offline_requirements = ("verl[verl-core]==0.9.1", "torch==2.11.0", "transformers==5.9.0")
+    # Of verl[fsdp]; with the rest of it pip would compile it without torch, and fail.
+    compiled_requirements = ("flash-attn==2.8.3",)
+    algorithms = ("grpo", "sft", "ppo", "rloo", "reinforce_pp", "dapo", "gspo")
+    topologies = ("local",)
+    patterns = ("direct",)
+    tunings = ("full", "lora")
+    shardings = ("fsdp2", "megatron")
+    generations = ("vllm_colocate", "sglang_colocate")
+    smoke_gpus = 1
+    override = "trainer.total_epochs=2"
+    checkpoint = "global_step_*"
+    unavailable = {
+        "dpo": NO_PAIRS,
+        "rm": "verl 0.9.1 cannot train reward models",
+        "kto": "verl 0.9.1 has no KTO",
+        "qlora": "verl 0.9.1 trains adapters beside weights in bfloat16",
+    }
+    checks = (checks.check,)
+    facts = facts.FACTS
+
+    def keys(self, algorithm: Algorithm) -> ConfigKeys:
+        online = algorithm not in OFFLINE
+        return ConfigKeys(
+            model="actor_rollout_ref.model.path" if online else "model.path",
+            output="trainer.default_local_dir",
+            tracker="trainer.logger",
+            learning_rate="actor_rollout_ref.actor.optim.lr" if online else "optim.lr",
+            epochs="trainer.total_epochs",
+            lengths=("data.max_prompt_length", "data.max_response_length")
+            if online
+            else ("data.max_length",),
+        )
+
+    def schema_name(self, config: Config, algorithm: Algorithm) -> str:
+        """That of the tree which the config's `defaults` compose."""
+        return tree_of(config, algorithm)
+
+    def unsupported(self, spec: ProjectSpec) -> list[str]:
+        reasons = super().unsupported(spec)
+        if spec.sharding == "megatron" and spec.tuning == "lora":
+            reasons.append(
+                f"{self.title} {self.version} with sharding megatron: its adapters are those of "
+                "Megatron-Bridge, which nothing here can export (tuning can be: full)"
+            )
+        return reasons
+
+    def plan(self, spec: ProjectSpec) -> Plan:
+        if spec.epochs != int(spec.epochs):
+            raise InfeasiblePlan([f"verl counts whole epochs, and {spec.epochs:g} were asked for"])
+        megatron = _megatron(spec) if spec.sharding == "megatron" else Megatron()
+        rate = LEARNING_RATES.get(spec.algorithm, ONLINE_LEARNING_RATE)
+        rate *= ADAPTER_LEARNING_RATE if spec.tuning == "lora" else 1
+        trainer = replace(
+            self.trainer(spec.algorithm, _cost(spec, megatron), rate),
+            requirements=(),
+            # Megatron only when it was asked for: it needs a container.
+            shardings=("megatron",) if spec.sharding == "megatron" else ("fsdp2",),
+            engine_share=ENGINE_SHARE,
+            engine_sleeps=True,
+            responses=1 if spec.algorithm in ONE_RESPONSE else None,
+        )
+        plan = data_parallel_plan(spec, trainer)
+        online = plan.generation is not None
+        settings = _settings(spec, plan)
+        packages = self.requirements if online else self.offline_requirements
+        pip = plan.sharding == "fsdp2" and plan.generation in {None, "vllm_colocate"}
+        return plan.model_copy(
+            update={
+                "requirements": [*(packages if pip else ()), *plan.requirements],
+                "compiled_requirements": list(self.compiled_requirements if pip else ()),
+                "container": IMAGES[plan.generation or "vllm_colocate"],
+                "tensor_parallel": megatron.tensor,
+                "pipeline_parallel": megatron.pipeline,
+                "launcher": [] if online else _torchrun(plan),
+                "ray": online,
+                "ray_cpus": _ray_cpus(spec, plan) if online else 0,
+                "node_flags": {}
+                if online
+                else {"rank": "--node_rank", "address": "--master_addr", "port": "--master_port"},
+                "smoke_gpus": self.smoke_gpus,
+                "notes": [*plan.notes, *_notes(spec, plan, settings)],
+                "settings": settings,
+            }
+        )
+
+
+def _cost(spec: ProjectSpec, megatron: Megatron) -> TrainingCost:
+    cost = MEGATRON if spec.sharding == "megatron" else FSDP
+    cost = replace(cost, model_parallel=megatron.gpus)
+    if spec.tuning == "lora":
+        # Frozen weights, with model_dtype bf16, and what is trained beside them.
+        trained = (FSDP.gradient_bytes * ADAPTER_SHARE, FSDP.optimizer_bytes * ADAPTER_SHARE)
+        cost = replace(cost, weight_bytes=2, gradient_bytes=trained[0], optimizer_bytes=trained[1])
+    if spec.algorithm == "ppo":
+        both = (2 * cost.weight_bytes, 2 * cost.gradient_bytes, 2 * cost.optimizer_bytes)
+        cost = replace(cost, weight_bytes=both[0], gradient_bytes=both[1], optimizer_bytes=both[2])
+    return cost
+
+
+def _megatron(spec: ProjectSpec) -> Megatron:
+    """The least division at which the states of the model take half a GPU."""
+    billions, world = model_billions(spec) or 0, spec.nodes * spec.gpus_per_node
+    room = spec.gpu_memory / 2
+    tensors = [2**power for power in range(4) if spec.gpus_per_node % 2**power == 0]
+    divisions = [Megatron(tensor) for tensor in tensors]
+    pipelines = [each for each in range(2, 17) if world % (tensors[-1] * each) == 0]
+    divisions += [Megatron(tensors[-1], pipeline) for pipeline in pipelines]
+    for each in divisions:
+        states = billions * _cost(spec, each).state_bytes("megatron", world)
+        if states * 1e9 / 2**30 <= room:
+            return each
+    return divisions[-1]
+
+
+def _torchrun(plan: Plan) -> list[str]:
+    nodes = plan.training_nodes
+    together = ["--standalone"] if nodes == 1 else [f"--nnodes={nodes}"]
+    return [
+        "-m",
+        "torch.distributed.run",
+        *together,
+        f"--nproc_per_node={plan.world_size // nodes}",
+    ]
+
+
+def _settings(spec: ProjectSpec, plan: Plan) -> dict[str, object]:
+    online, responses = plan.generation is not None, 1
+    if online and spec.algorithm not in ONE_RESPONSE:
+        responses = spec.num_generations
+    prompts = plan.global_batch_size // responses
+    updates = 1 if spec.algorithm in ON_POLICY else UPDATES
+    states = plan.memory.states if plan.memory else 0
+    resting = spec.gpu_memory * (1 - ENGINE_SHARE) - OVERHEAD
+    return {
+        "title": TITLES[spec.algorithm],
+        "rows": "responses" if online else "rows",
+        "engine": ENGINES.get(plan.generation or "", ""),
+        "responses": responses,
+        "prompts_per_update": prompts,
+        "prompts_per_step": prompts * updates,
+        "updates": updates,
+        "tokens_per_gpu": plan.micro_batch_size * spec.sequence_length,
+        "has_reference": online and spec.algorithm != "dapo" and spec.tuning == "full",
+        # Without a known size there is no arithmetic, and what is offloaded is safe.
+        "offload": online and (plan.memory is None or states > resting),
+        "storage_units": _storage_units(spec, plan),
+        "workers": min(8, spec.gpus_per_node),
+        "overlong_buffer": math.ceil(spec.completion_length / 4),
+    }
+
+
+def _storage_units(spec: ProjectSpec, plan: Plan) -> int:
+    """Of what carries rollouts from the engines to the trainer; each takes a CPU of Ray."""
+    return 1 if plan.world_size == 1 else 2 * spec.nodes
+
+
+def _ray_cpus(spec: ProjectSpec, plan: Plan) -> int:
+    return cpus_per_node(spec.gpus_per_node, spec.nodes, _storage_units(spec, plan))
+
+
+def _notes(spec: ProjectSpec, plan: Plan, settings: Mapping[str, object]) -> Iterable[str]:
+    if plan.sharding == "megatron":
+        yield f"{NO_MEGATRON}: training runs in the container, as the project's README says."
+    if plan.generation == "sglang_colocate":
+        yield f"{NO_SGLANG}: training runs in the container, as the project's README says."
+    if spec.nodes > 1:
+        yield (
+            "All machines must see the project, the model and trainer.default_local_dir under the "
+            "same paths."
+        )
+    if settings["offload"]:
+        yield "Weights and optimizer states rest in the memory of the machine while it generates."
+
+
+FRAMEWORK = Verl()

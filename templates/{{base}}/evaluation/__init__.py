@@ -1,8 +1,0 @@
-"""What `evaluate.py` is made of.
-
-prompts.py    held-out prompts, and which of them fit into a model
-generate.py   responses to them, with their rewards
-pairs.py      reward models: scores of held-out pairs
-table.py      what was measured, for a terminal and as JSON
-report.py     the same as Markdown, with samples side by side
-"""
