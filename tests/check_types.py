@@ -17,7 +17,8 @@ ROOT = Path(__file__).resolve().parents[1]
 
 def main() -> None:
     folders = [path for path in (ROOT / "templates").rglob("{{*}}") if path.is_dir()]
-    overlays = os.pathsep.join(map(str, (ROOT / "runtime", *folders)))
+    folders += [ROOT / "runtime", ROOT / "tests/third_party/rl_scaffolder_acme/overlay"]
+    overlays = os.pathsep.join(map(str, folders))
     failed = [
         mypy(
             ROOT,

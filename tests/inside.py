@@ -44,7 +44,7 @@ def inside(script: Path | str, folder: Path, arguments: str) -> Result:
 
 
 @contextmanager
-def _argv(script: Path, arguments: str, folder: Path) -> Iterator[None]:
+def _argv(script: Path | str, arguments: str, folder: Path) -> Iterator[None]:
     before, where = sys.argv, Path.cwd()
     sys.argv = [str(script), *arguments.split()]
     os.chdir(folder)

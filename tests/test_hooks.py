@@ -26,7 +26,6 @@ from owned import (
 from projects import render
 from rollouts import chat, read, write
 from scripts import FILTER, PREPARE, counts, old_outputs
-from test_scale import ray_python  # noqa: F401 (a fixture)
 
 
 @pytest.fixture

@@ -15,6 +15,7 @@ from contracts.rendering import Variant, matrix
 from rl_rollouts.smoke import tiny_model
 from scaffolder import library
 from scaffolder.frameworks import discover
+from scaffolder.vocabulary import Algorithm
 from trl_checks import load_tokenizer
 from trl_settings import algorithm_of, parse
 
@@ -60,7 +61,7 @@ def trainer(tmp_path: Path, model: Path) -> Iterator[Callable[[str], Any]]:
 
 
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
-def test_prepared_rows_become_a_batch(trainer: Any, algorithm: str) -> None:
+def test_prepared_rows_become_a_batch(trainer: Any, algorithm: Algorithm) -> None:
     built = trainer(algorithm)
     assert len(built.train_dataset) > 0
     batch = next(iter(built.get_train_dataloader()))
