@@ -16,8 +16,8 @@ help: ## list the targets
 demo: $(VENV)/tool ## sample rollouts become a trained model (minutes, most of them for downloads)
 	$(BIN)/python examples/demo.py
 
-test: $(VENV)/all $(VENV)/ray/done lint types ## linters, types and the suite (about ten minutes on two cores)
-	@echo "Running the suite: about ten minutes on two cores ..."
+test: $(VENV)/all $(VENV)/ray/done lint types ## linters, types and the suite
+	@echo "Running the suite ..."
 	RAY_PYTHON='$(CURDIR)/$(VENV)/ray/bin/python' $(BIN)/python -m pytest -n 2
 
 contracts: $(VENV)/all $(VENV)/ray/done ## what each framework itself says to what we render; long runs, kills
