@@ -37,9 +37,12 @@ DATE = (1980, 1, 1, 0, 0, 0)
 
 
 def load(name: str) -> "ModuleType":
-    """A module of the library, by its name within it."""
+    """A module of the library, by its name within it.
+
+    It is the tool's own, first on Python's path: a project in the current folder may have another.
+    """
     place = str(_place())
-    if place not in sys.path:
+    if sys.path[0] != place:
         sys.path.insert(0, place)
     return importlib.import_module(f"{NAME}.{name}")
 

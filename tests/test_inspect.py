@@ -116,7 +116,7 @@ def test_a_project_in_the_current_folder_does_not_get_in_the_way(
     mixed: Path, tmp_path: Path
 ) -> None:
     (tmp_path / "rl_rollouts").mkdir()
-    (tmp_path / "dataprep" / "__init__.py").write_text("raise SystemExit('the wrong one')")
+    (tmp_path / "rl_rollouts" / "__init__.py").write_text("raise SystemExit('the wrong one')")
     command = [sys.executable, "-m", "scaffolder", "inspect", str(mixed)]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, check=False)
     assert done.returncode == 0, done.stderr
