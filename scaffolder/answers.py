@@ -41,7 +41,7 @@ def _read(file: Path) -> Answers:
         loaded = _parse(text)
     except OSError as error:
         raise UnreadableAnswers(file, error.strerror or str(error)) from None
-    except (ValueError, RecursionError, yaml.YAMLError) as error:
+    except (ValueError, RecursionError, AttributeError, KeyError, yaml.YAMLError) as error:
         raise UnreadableAnswers(file, f"it is not YAML ({' '.join(str(error).split())})") from None
     if not isinstance(loaded, dict):
         raise UnreadableAnswers(file, "it holds no `name: value` lines")

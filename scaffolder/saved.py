@@ -76,7 +76,7 @@ def read(path: Path) -> Saved:
 def edition_of(path: Path, answers: Mapping[str, Any]) -> Edition:
     """Which templates answers are from."""
     version = str(answers.get("_commit", ""))
-    if not version.startswith("v") or "framework" not in answers:
+    if not version.startswith("v") or answers.keys().isdisjoint(specs.REQUIRED):
         why = f"`_commit` of its {ANSWERS} does not say which templates it came from"
         raise NoProject(path, why)
     overlay = answers.get("overlay_version")

@@ -114,7 +114,7 @@ class ProjectSpec(Sampling, Training, Machines):
 
     project_name: Annotated[str, AfterValidator(_project_name)]
     """Name of the project and of its runs."""
-    framework: str
+    framework: str = Field(max_length=LONGEST_NAME)
     """Name of an adapter; discovery knows which there are."""
     algorithm: Algorithm
     pattern: Pattern = "direct"

@@ -114,11 +114,16 @@ def _damaged(saved: Saved) -> Iterator[str]:
         planned = frameworks.resolve(saved.spec).plan(saved.spec)
     except UserError:
         return
-    for name, value in planned.settings.items():
-        if name not in saved.plan.settings:
-            yield f"plan.settings.{name}: is missing"
-        elif type(saved.plan.settings[name]) is not type(value):
-            yield f"plan.settings.{name} = {saved.plan.settings[name]!r}: is of another type"
+    for place, now, was in (
+        ("plan", planned.model_dump(), saved.plan.model_dump()),
+        ("plan.settings", planned.settings, saved.plan.settings),
+    ):
+        for name, value in now.items():
+            there = was.get(name)
+            if there is None and value is not None:
+                yield f"{place}.{name}: is missing"
+            elif type(there) is not type(value):
+                yield f"{place}.{name} = {there!r}: is of another type"
 
 
 def _folder(path: Path) -> Path:

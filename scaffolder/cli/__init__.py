@@ -9,6 +9,8 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, NoReturn
 
 if TYPE_CHECKING:
+    from typer import Typer
+
     from scaffolder.errors import UserError
 
 
@@ -22,13 +24,13 @@ def main() -> None:
         signal.signal(signal.SIGINT, signal.SIG_DFL)
     # They are for developers, and must be no errors where PYTHONWARNINGS makes them some.
     with warnings.catch_warnings(action="ignore"):
-        from scaffolder.cli import output
+        from scaffolder.cli import app, output
         from scaffolder.errors import UserError
 
         output.use_streams()
         signal.signal(signal.SIGINT, heard)
         try:
-            code = _run()
+            code = _run(app.app)
         except UserError as error:
             _fail(error)
         finally:
@@ -37,17 +39,17 @@ def main() -> None:
     sys.exit(code)
 
 
-def _run() -> int:
+def _run(app: "Typer") -> int:
     """The command that was typed; its exit code."""
     from typer import Abort
     from typer.exceptions import TyperException
 
-    from scaffolder.cli import app, output
+    from scaffolder.cli import output
     from scaffolder.errors import Cancelled, WrongUsage
 
     try:
         with output.after(""):
-            return app.app(standalone_mode=False) or 0
+            return app(standalone_mode=False) or 0
     except Abort:
         raise Cancelled from None
     except TyperException as error:
