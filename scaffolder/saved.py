@@ -25,9 +25,13 @@ class Saved:
     """The project."""
     answers: Mapping[str, Any]
     """As they stand there, with what Copier adds."""
-    edition: Edition
     spec: ProjectSpec
     plan: Plan
+
+    @property
+    def edition(self) -> Edition:
+        """Which templates it is from."""
+        return edition_of(self.path, self.answers)
 
     @property
     def choices(self) -> dict[str, Any]:
@@ -55,7 +59,6 @@ def read(path: Path) -> Saved:
         DamagedAnswers: naming each that cannot be used.
     """
     answers = read_answers(path)
-    edition = edition_of(path, answers)
     given = {name: answers[name] for name in ProjectSpec.model_fields if name in answers}
     reasons: list[str] = []
     try:
@@ -69,15 +72,17 @@ def read(path: Path) -> Saved:
     except ValidationError as error:
         reasons += specs.described(error, "plan")
     if reasons:
+        edition_of(path, answers)  # or they are no answers of ours
         raise DamagedAnswers(path / ANSWERS, reasons)
-    return Saved(path, answers, edition, spec, plan)
+    return Saved(path, answers, spec, plan)
 
 
 def edition_of(path: Path, answers: Mapping[str, Any]) -> Edition:
     """Which templates answers are from."""
     version = str(answers.get("_commit", ""))
     if not version.startswith("v") or answers.keys().isdisjoint(specs.REQUIRED):
-        why = f"`_commit` of its {ANSWERS} does not say which templates it came from"
+        of = "does not say which templates it came from (`_commit`)"
+        why = f"its {ANSWERS} is of another version, and {of}"
         raise NoProject(path, why)
     overlay = answers.get("overlay_version")
     return Edition(version.removeprefix("v"), None if overlay is None else str(overlay))

@@ -12,7 +12,7 @@ import pytest
 
 from conftest import Command, Result
 from projects import render
-from scaffolder import answers, frameworks, saved, taking_over
+from scaffolder import answers, frameworks, saved, taking_back, taking_over
 from scaffolder import update as updates
 from scaffolder.errors import NotCommitted
 from test_new import git, tree
@@ -316,7 +316,7 @@ def test_killed_at_any_step_no_conflict_looks_solved(
     before = state(project)
     child = os.fork()
     if not child:
-        where = taking_over.taking_back if step == "record" else taking_over
+        where = taking_back if step == "record" else taking_over
         monkeypatch.setattr(where, step, lambda *_: os._exit(9))
         planned(project, gpus_per_node="8")
         os._exit(0)
