@@ -14,6 +14,8 @@ from scaffolder.errors import CannotWrite, InvalidAnswers, UnreadableAnswers
 from scaffolder.spec import ProjectSpec
 
 Answers = dict[str, Any]
+AUTOMATIC = "null"
+"""Said of an answer that is to follow from the others again."""
 
 
 def gather(file: Path | None, assignments: Sequence[str], flags: Mapping[str, Any]) -> Answers:
@@ -28,7 +30,8 @@ def gather(file: Path | None, assignments: Sequence[str], flags: Mapping[str, An
         raise InvalidAnswers([f"--set {word!r}: must be key=value" for word in malformed])
     given.update({name: value for name, _, value in (word.partition("=") for word in assignments)})
     given.update({name: value for name, value in flags.items() if value is not None})
-    return given
+    automatic = [name for name in given if given[name] == AUTOMATIC and specs.may_be_absent(name)]
+    return given | dict.fromkeys(automatic)
 
 
 def _read(file: Path) -> Answers:
@@ -38,7 +41,7 @@ def _read(file: Path) -> Answers:
         loaded = _parse(text)
     except OSError as error:
         raise UnreadableAnswers(file, error.strerror or str(error)) from None
-    except (ValueError, RecursionError, yaml.YAMLError) as error:
+    except (ValueError, RecursionError, AttributeError, KeyError, yaml.YAMLError) as error:
         raise UnreadableAnswers(file, f"it is not YAML ({' '.join(str(error).split())})") from None
     if not isinstance(loaded, dict):
         raise UnreadableAnswers(file, "it holds no `name: value` lines")
@@ -69,10 +72,20 @@ def target(directory: str | None, given: Answers) -> Path:
     if directory is None:
         words = [str(given[name]) for name in ("framework", "algorithm") if name in given]
         directory = str(given.get("project_name") or "-".join(words) or "project")
+    return absolute(Path(directory))
+
+
+def absolute(path: Path) -> Path:
+    """A path from the root, without `..`.
+
+    Raises:
+        CannotWrite: when the working directory is gone.
+    """
     try:
-        return Path(os.path.normpath(Path(directory).absolute()))
-    except OSError as error:
-        raise CannotWrite(Path(directory), error) from None
+        return Path(os.path.normpath(path.absolute()))
+    except OSError:
+        gone = OSError(None, "the folder in which you are is gone")
+        raise CannotWrite(path, gone) from None
 
 
 def spec(directory: Path, given: Answers, before: Mapping[str, Any] | None = None) -> ProjectSpec:
@@ -86,10 +99,23 @@ def spec(directory: Path, given: Answers, before: Mapping[str, Any] | None = Non
     """
     kept = before or {}
     spec = specs.build({"project_name": directory.name, **kept, **_at_home(given)})
-    there = {"rollouts": Path(spec.rollouts).exists(), "model": _is_model_folder(Path(spec.model))}
-    typed = [name for name in there if there[name] and (name in given or name not in kept)]
-    absolute = {name: str(Path(getattr(spec, name)).absolute()) for name in typed}
-    return specs.build({**spec.model_dump(), **absolute}) if absolute else spec
+    typed = [name for name in ("rollouts", "model") if name in given or name not in kept]
+    there = {name: Path(getattr(spec, name)) for name in typed if _is_there(spec, name)}
+    named = {name: str(path.absolute()) for name, path in there.items()}
+    return specs.build({**spec.model_dump(), **named}) if named else spec
+
+
+def _is_there(spec: ProjectSpec, name: str) -> bool:
+    """Whether rollouts or a model folder are on this machine.
+
+    Raises:
+        InvalidAnswers: when nobody may look.
+    """
+    path = Path(getattr(spec, name))
+    try:
+        return (path / "config.json" if name == "model" else path).exists()
+    except OSError as error:
+        raise InvalidAnswers([f"{name} = {str(path)!r}: {error.strerror}"]) from None
 
 
 def _at_home(given: Answers) -> Answers:
@@ -117,7 +143,3 @@ def check_given(given: Answers) -> None:
         raise InvalidAnswers(reasons)
     if "framework" in given:
         frameworks.get(str(given["framework"]))
-
-
-def _is_model_folder(path: Path) -> bool:
-    return (path / "config.json").is_file()

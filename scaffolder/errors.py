@@ -6,10 +6,13 @@
     ├── UnsupportedChoice     a combination that no adapter offers, and the nearest that one does
     ├── InfeasiblePlan        arithmetic that does not come out
     ├── UnreadableAnswers     an answers file that is not one
+    ├── DamagedAnswers        a project's own answers, of which some cannot be used
     ├── UnreadableRollouts    a path with no rollouts that can be read
     ├── TargetNotEmpty        a directory that already holds something
     ├── NoProject             a folder that holds no rendered project
     ├── CannotWrite           the file system says no
+    ├── CannotPrint           standard output takes no more
+    ├── WrongUsage            words that the command line does not know
     ├── MissingProgram        git is not there
     ├── GitFailed             git is there and says no
     ├── NotCommitted          a project with changes that git does not have
@@ -100,6 +103,17 @@ class UnreadableAnswers(UserError):
         )
 
 
+class DamagedAnswers(UserError):
+    """What a project was made from cannot be made out any more."""
+
+    def __init__(self, path: Path, reasons: Sequence[str]) -> None:
+        super().__init__(
+            f"The answers in {path} cannot be used:",
+            reasons=reasons,
+            remedy="Bring the file back from git, or mend these lines. Nothing was changed.",
+        )
+
+
 class UnreadableRollouts(UserError):
     """Rollouts that are not there, or cannot be read."""
 
@@ -138,6 +152,23 @@ class CannotWrite(UserError):
             f"Cannot write {path}: {why}.",
             remedy="Choose a directory that you may write to, on a disk with free space.",
         )
+
+
+class CannotPrint(UserError):
+    """Standard output takes no more; what was done is its remedy."""
+
+    exit_code = 1
+
+    def __init__(self, error: OSError) -> None:
+        super().__init__(f"Cannot print: {error.strerror or error}.")
+        self.number = error.errno
+
+
+class WrongUsage(UserError):
+    """An option, an argument or a command that is unknown or missing."""
+
+    def __init__(self, problem: str, command: str) -> None:
+        super().__init__(problem, remedy=f"`{command} --help` says what there is.")
 
 
 class MissingProgram(UserError):

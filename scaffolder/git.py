@@ -66,6 +66,19 @@ def git(
     return os.fsdecode(result.stdout)
 
 
+def own_file(name: str, where: Path) -> Path:
+    """A file of git's own, `index`, in a repository with this folder."""
+    return (where / git(["rev-parse", "--git-path", name], where).rstrip("\n")).resolve()
+
+
+def quoted(path: str) -> str:
+    """As git reads lines with a path: plain, or as in C where it has line breaks."""
+    if not {"\n", "\r"} & {*path} and not path.startswith('"'):
+        return path
+    special = {"\n": "\\n", "\r": "\\r", '"': '\\"', "\\": "\\\\"}
+    return '"' + "".join(special.get(each, each) for each in path) + '"'
+
+
 def start(repository: Path, *options: str) -> None:
     """Make an empty repository of our own, for a while."""
     repository.mkdir(parents=True, exist_ok=True)

@@ -4,6 +4,16 @@ import os
 import shutil
 import socket
 import subprocess
+from pathlib import Path
+
+
+def found(path: str) -> Path | None:
+    """A file or folder of this machine; None where there is none, or nobody may look."""
+    try:
+        there = Path(path).expanduser()
+        return there if there.exists() else None
+    except (OSError, RuntimeError):  # the latter of a home of nobody: ~nobody/models
+        return None
 
 
 def visible_gpus() -> int | None:

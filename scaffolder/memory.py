@@ -12,6 +12,7 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict
 
+from scaffolder import machine
 from scaffolder.spec import ProjectSpec
 from scaffolder.vocabulary import Sharding
 
@@ -111,10 +112,10 @@ def model_billions(spec: ProjectSpec) -> float | None:
     """Parameters in billions: as answered, from a local folder's weights, or from the name."""
     if spec.model_billions is not None:
         return spec.model_billions
-    folder = Path(spec.model).expanduser()
-    if folder.is_dir():
+    folder = machine.found(spec.model)
+    if folder and folder.is_dir():
         return _folder_billions(folder)
-    return _billions_in(folder.name.lower())
+    return _billions_in(Path(spec.model).name.lower())
 
 
 def _billions_in(name: str) -> float | None:
@@ -130,8 +131,8 @@ def _billions_in(name: str) -> float | None:
 
 def _folder_billions(folder: Path) -> float | None:
     """Size on disk over bytes per weight. Source: safetensors files store raw weights."""
-    size = sum(file.stat().st_size for file in folder.glob("*.safetensors"))
     try:
+        size = sum(file.stat().st_size for file in folder.glob("*.safetensors"))
         config = json.loads((folder / "config.json").read_text("utf-8"))
     except (OSError, ValueError):
         return None

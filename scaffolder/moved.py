@@ -102,6 +102,8 @@ def _imports(
     repository: Path, paths: Iterator[str], modules: Mapping[str, str]
 ) -> Iterator[Import]:
     for path in paths:
+        if not (repository / path).is_file():  # a link to what is not in git
+            continue
         text = (repository / path).read_text("utf-8", errors="replace")
         for name in sorted(_imported(text).intersection(modules)):
             yield Import(path, name, modules[name])

@@ -3,20 +3,18 @@
 The configs are read here once, and every check looks at what was read.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from scaffolder import library
-from scaffolder.errors import NoProject, UserError
 
 if TYPE_CHECKING:
     from rl_rollouts.config import Entry
     from scaffolder.plan import Plan
     from scaffolder.spec import ProjectSpec
 
-ANSWERS = ".copier-answers.yml"
 SMOKE = "smoke_config.yaml"
 
 Weight = Literal["error", "warning", "note"]
@@ -106,43 +104,15 @@ def load(path: Path) -> Project:
     """Read a project.
 
     Raises:
-        NoProject: when there is none in this folder, or one of another version of the tool.
+        NoProject: when there is none in this folder.
+        DamagedAnswers: when its answers cannot be used.
     """
-    from scaffolder.plan import Plan
-    from scaffolder.spec import build
+    from scaffolder import saved
 
-    answers = read_answers(path)
-    try:
-        spec = build(choices(answers))
-        plan = Plan.model_validate(answers["plan"])
-    except (UserError, ValueError, KeyError) as error:
-        raise NoProject(path, f"its {ANSWERS} is of another version: {_words(error)}") from None
-    names = (f"{spec.framework}_config.yaml", SMOKE)
-    return Project(path, spec, plan, tuple(read_config(path, name) for name in names))
-
-
-def read_answers(path: Path) -> Mapping[str, Any]:
-    """What the project was rendered with: choices, plan, and which templates.
-
-    Raises:
-        NoProject: when there are none in this folder.
-    """
-    try:
-        answers = library.read_lines(path / ANSWERS)
-    except FileNotFoundError:
-        raise NoProject(path, f"it has no {ANSWERS}") from None
-    if answers.problem:
-        raise NoProject(path, f"its {ANSWERS} {answers.problem}")
-    if not answers.entries:
-        raise NoProject(path, f"its {ANSWERS} holds no answers")
-    return answers.values
-
-
-def choices(answers: Mapping[str, Any]) -> dict[str, Any]:
-    """The answers that the user chose, of those that this version knows."""
-    from scaffolder.spec import ProjectSpec
-
-    return {name: answers[name] for name in ProjectSpec.model_fields if name in answers}
+    answers = saved.read(path)
+    names = (f"{answers.spec.framework}_config.yaml", SMOKE)
+    configs = tuple(read_config(path, name) for name in names)
+    return Project(path, answers.spec, answers.plan, configs)
 
 
 def read_config(folder: Path, name: str) -> Config:
@@ -158,7 +128,3 @@ def read_config(folder: Path, name: str) -> Config:
     if problem.startswith("is not YAML"):
         remedy = "Mend the line; text with ': ', '#' or a bracket in front needs quotes."
     return Config(name, (), Finding("error", problem, remedy, name, line))
-
-
-def _words(error: Exception) -> str:
-    return " ".join(str(error).split())

@@ -13,7 +13,7 @@ from scaffolder.errors import CannotWrite, GitFailed, TargetNotEmpty
 from scaffolder.git import git, points_elsewhere
 from scaffolder.plan import Plan
 from scaffolder.spec import ProjectSpec
-from scaffolder.staging import folder_for, move, one_interrupt, staging
+from scaffolder.staging import folder_for, left_behind, move, one_interrupt, staging
 from scaffolder.templates import Edition, Overlay, Published
 
 _CHOOSING = ("framework", "topology", "pattern")
@@ -69,18 +69,23 @@ def create(spec: ProjectSpec, plan: Plan, target: Path, *, commit: bool = True) 
 
 
 def check_target(target: Path) -> None:
-    """Refuse a target that is not a new or empty directory.
+    """Refuse a target that is not a new or empty directory; what a killed run left is nothing.
 
     Raises:
         TargetNotEmpty: when it holds anything or is no directory.
         CannotWrite: when it cannot be looked into.
     """
     try:
-        occupied = target.exists() and (not target.is_dir() or any(target.iterdir()))
+        occupied = target.exists() and (not target.is_dir() or _holds_anything(target))
     except OSError as error:
         raise CannotWrite(target, error) from error
     if occupied or target.is_symlink():
         raise TargetNotEmpty(target)
+
+
+def _holds_anything(folder: Path) -> bool:
+    left = set(left_behind(folder))
+    return any(path not in left for path in folder.iterdir())
 
 
 def answers_of(spec: ProjectSpec, plan: Plan) -> dict[str, Any]:

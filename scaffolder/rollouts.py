@@ -6,10 +6,9 @@ They are read by the library that projects use, so what is said here is what a p
 import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any
 
-from scaffolder import frameworks, library
+from scaffolder import frameworks, library, machine
 from scaffolder.errors import UnreadableRollouts, UserError
 from scaffolder.vocabulary import ALGORITHMS, Algorithm
 
@@ -85,12 +84,23 @@ def inspect(path: str, *, glance: bool = False) -> Inspection:
     return Inspection(path, plain, sentences, uses, _recommended(plain, uses))
 
 
-def fitting(path: str) -> str | None:
-    """The algorithm that fits rollouts, at a glance; None when they are not there or hold none."""
-    where = Path(path).expanduser()
+def fitting(path: str, *, typed: bool = False) -> str | None:
+    """The algorithm that fits rollouts, at a glance; None when they are not there or hold none.
+
+    Args:
+        typed: whether the user has just named them, so that they have to be there.
+
+    Raises:
+        UnreadableRollouts: when those are not, or cannot be read.
+    """
+    where = machine.found(path)
+    if not (where or typed):
+        return None
     try:
-        return inspect(str(where), glance=True).recommended if where.exists() else None
+        return inspect(str(where or path), glance=True).recommended
     except UserError:
+        if typed:
+            raise
         return None
 
 

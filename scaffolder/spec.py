@@ -2,7 +2,7 @@
 
 import difflib
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
@@ -19,6 +19,11 @@ from scaffolder.vocabulary import (
     Tuning,
 )
 
+LONGEST = 4096
+"""Characters of an answer: no path is longer."""
+LONGEST_NAME = 100
+SHOWN = 100
+"""Characters of a value that a message shows."""
 _PROJECT_NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?")
 
 
@@ -27,6 +32,11 @@ def _project_name(value: str) -> str:
         raise ValueError(
             "must be letters, digits, '.', '_' and '-', and begin and end with a letter or digit "
             "(it becomes a Python package name); choose one with --set project_name=..."
+        )
+    if len(value) > LONGEST_NAME:
+        raise ValueError(
+            f"must be at most {LONGEST_NAME} characters (it becomes part of file names); choose a "
+            "shorter one with --set project_name=..."
         )
     return value
 
@@ -38,6 +48,8 @@ def _one_line(value: str) -> str:
         raise ValueError("must be one line of printable characters")
     if value != value.strip():
         raise ValueError("must not begin or end with a space")
+    if len(value) > LONGEST:
+        raise ValueError(f"must be at most {LONGEST} characters")
     return value
 
 
@@ -102,7 +114,7 @@ class ProjectSpec(Sampling, Training, Machines):
 
     project_name: Annotated[str, AfterValidator(_project_name)]
     """Name of the project and of its runs."""
-    framework: str
+    framework: str = Field(max_length=LONGEST_NAME)
     """Name of an adapter; discovery knows which there are."""
     algorithm: Algorithm
     pattern: Pattern = "direct"
@@ -116,6 +128,12 @@ def default(name: str) -> Any:
     return ProjectSpec.model_fields[name].default
 
 
+def may_be_absent(name: str) -> bool:
+    """Whether an answer follows from the others when it is not given."""
+    field = ProjectSpec.model_fields.get(name)
+    return field is not None and field.default is None
+
+
 def build(answers: Mapping[str, Any]) -> ProjectSpec:
     """Validate answers, as typed or read from a file.
 
@@ -127,15 +145,28 @@ def build(answers: Mapping[str, Any]) -> ProjectSpec:
         return ProjectSpec.model_validate(dict(answers))
     except ValidationError as error:
         problems = error.errors(include_url=False, include_context=False)
-    missing = [str(problem["loc"][0]) for problem in problems if problem["type"] == "missing"]
-    invalid = [_describe(problem) for problem in problems if problem["type"] != "missing"]
-    if invalid:
-        raise InvalidAnswers([*invalid, *(f"{name}: is missing" for name in missing)])
+        said = described(error)
+    missing = [str(each["loc"][0]) for each in problems if each["type"] == "missing"]
+    if len(missing) < len(problems):
+        raise InvalidAnswers(said)
     raise MissingAnswers(missing)
 
 
-def _describe(problem: ErrorDetails) -> str:
-    name = str(problem["loc"][0])
+def described(error: ValidationError, *above: str) -> list[str]:
+    """What is wrong with each answer, those that are missing last.
+
+    Args:
+        above: names of what the answers are in.
+    """
+    problems = error.errors(include_url=False, include_context=False)
+    problems.sort(key=lambda problem: problem["type"] == "missing")
+    return [_describe(problem, above) for problem in problems]
+
+
+def _describe(problem: ErrorDetails, above: Sequence[str] = ()) -> str:
+    name = ".".join(map(str, (*above, *problem["loc"])))
+    if problem["type"] == "missing":
+        return f"{name}: is missing"
     if problem["type"] == "extra_forbidden":
         near = difflib.get_close_matches(name, ProjectSpec.model_fields, n=1)
         hint = (
@@ -143,7 +174,9 @@ def _describe(problem: ErrorDetails) -> str:
         )
         return f"{name}: no such answer; {hint}"
     message = problem["msg"].removeprefix("Value error, ")
-    return f"{name} = {problem['input']!r}: {message[0].lower()}{message[1:]}"
+    value = repr(problem["input"])
+    value = value if len(value) <= SHOWN else f"{value[:SHOWN]}..."
+    return f"{name} = {value}: {message[0].lower()}{message[1:]}"
 
 
 def problem_with(name: str, value: Any) -> str | None:

@@ -1,15 +1,20 @@
 """Work on a new folder beside the target, so that it appears whole, or not at all."""
 
+import fcntl
+import os
 import secrets
 import shutil
 import signal
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import FrameType
 
-from scaffolder.errors import TargetNotEmpty
+from scaffolder.errors import CannotWrite, TargetNotEmpty
+
+PREFIX = ".rl-scaffolder-"
+"""Of the names of hidden folders. Each is locked by the run that made it, as long as that lives."""
 
 
 @contextmanager
@@ -31,13 +36,53 @@ def folder_for(target: Path) -> Iterator[Path]:
 
 @contextmanager
 def staging(folder: Path) -> Iterator[Path]:
-    """A new hidden folder in this one, which is gone at the end."""
-    made = folder / f".rl-scaffolder-{secrets.token_hex(4)}"
+    """A new hidden folder in this one, which is gone at the end; those of killed runs go too.
+
+    Raises:
+        CannotWrite: when git could not be told of it.
+    """
+    if "\n" in str(folder):
+        raise CannotWrite(folder, OSError(None, "its name has a line break, which git cannot read"))
+    for left in left_behind(folder):
+        shutil.rmtree(left, ignore_errors=True)
+    made, lock = _locked(folder)
     try:
-        made.mkdir(mode=0o700)
         yield made
     finally:
         shutil.rmtree(made, ignore_errors=True)
+        os.close(lock)
+
+
+def _locked(folder: Path) -> tuple[Path, int]:
+    """Make one and lock it; another run may take it for left behind before it is locked."""
+    while True:
+        made = folder / f"{PREFIX}{secrets.token_hex(4)}"
+        made.mkdir(mode=0o700)
+        try:
+            lock = os.open(made, os.O_RDONLY)
+        except FileNotFoundError:
+            continue
+        with suppress(OSError):  # a file system without locks
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        if made.exists():
+            return made, lock
+        os.close(lock)
+
+
+def left_behind(folder: Path) -> Iterator[Path]:
+    """Hidden folders in this one whose runs were killed. Nothing is said of those of others."""
+    for path in folder.glob(f"{PREFIX}*"):
+        try:
+            lock = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+        except OSError:
+            continue
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            yield path
+        except OSError:
+            continue
+        finally:
+            os.close(lock)
 
 
 @contextmanager

@@ -6,18 +6,20 @@ merges the three, in a repository of our own, so that the project is only touche
 """
 
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from scaffolder import library, project, render
-from scaffolder.errors import CannotWrite, NoProject
-from scaffolder.merging import Change, Merge, Repository
+from scaffolder import frameworks, library, render
+from scaffolder.errors import CannotWrite, DamagedAnswers, UserError
+from scaffolder.merging import Change, Merge, changes
 from scaffolder.moved import Moved
 from scaffolder.plan import Plan
+from scaffolder.repository import Repository
+from scaffolder.saved import ANSWERS, Saved, edition_of, read_answers
 from scaffolder.spec import ProjectSpec
 from scaffolder.staging import one_interrupt, staging
+from scaffolder.taking_over import take_over
 from scaffolder.templates import Edition
 
 
@@ -50,58 +52,78 @@ class Update:
     moved: Moved
     """What the library has now of what was the project's."""
 
+    take_back: str = ""
+    """The line for a shell in the project, where something was changed."""
+
     @property
     def conflicts(self) -> list[str]:
         return [change.path for change in self.changes if change.kind == "conflict"]
 
 
-def update(path: Path, spec: ProjectSpec, plan: Plan, *, dry_run: bool = False) -> Update:
+def update(saved: Saved, spec: ProjectSpec, plan: Plan, *, dry_run: bool = False) -> Update:
     """Merge what the newest templates make of a spec into a project.
 
     Changes are staged, not committed. Of a conflict both sides stand in the file, as after a merge.
 
     Raises:
-        NoProject: when the folder holds none.
         NotCommitted: when the project is not in git as it stands.
         UnknownEdition: when its templates are not in the history.
+        DamagedAnswers: when they cannot render the project as it was.
         InTheWay: when a file that git does not know would be overwritten.
     """
-    answers = project.read_answers(path)
-    before = edition_of(path, answers)
+    path = saved.path
     theirs = Repository(path)
     folder = Path(tempfile.gettempdir())
+    line = ""
     with one_interrupt() as finish:
         try:
             with staging(folder) as work:
-                old = render.render(_choices(answers), _folder(work / "old"), before)
+                old = _as_it_was(saved, _folder(work / "old"))
                 new = render.render(render.answers_of(spec, plan), _folder(work / "new"))
-                merge = Merge(theirs, old.path, new.path, work)
-                after = edition_of(path, project.read_answers(new.path))
-                same_framework = answers["framework"] == spec.framework
+                merge = Merge(theirs, old, new.path, work)
+                after = edition_of(path, read_answers(new.path))
+                same_framework = saved.spec.framework == spec.framework
                 merged = merge.run(str(after), follow_renames=same_framework)
-                if merged.changes and not dry_run:
+                files = theirs.look(merged.files)
+                if files and not dry_run:
                     finish()
-                    theirs.take_over(merge, merged)
+                    line = take_over(theirs, files, merge.packed(merged.commit), work)
         except OSError as error:
             raise CannotWrite(folder, error) from error
     versions = tuple(map(library.version, merged.wheels))
     own = (path / library.NAME).is_dir()
-    change = LibraryChange(versions, library.version(library.path()), own)
-    return Update(before, after, merged.changes, merged.diff, change, merged.moved)
+    found = LibraryChange(versions, library.version(library.path()), own)
+    changed = tuple(changes(files, merged.edited))
+    return Update(saved.edition, after, changed, merged.diff, found, merged.moved, line)
 
 
-def edition_of(path: Path, answers: Mapping[str, Any]) -> Edition:
-    """Which templates answers are from."""
-    version = str(answers.get("_commit", ""))
-    if not version.startswith("v") or "framework" not in answers:
-        raise NoProject(path, f"its {project.ANSWERS} does not say which templates it came from")
-    overlay = answers.get("overlay_version")
-    return Edition(version.removeprefix("v"), None if overlay is None else str(overlay))
+def _as_it_was(saved: Saved, work: Path) -> Path:
+    """The project as its own templates render it, from the answers that it has."""
+    from jinja2 import TemplateError
+
+    try:
+        return render.render(saved.choices, work, saved.edition).path
+    except (TemplateError, ArithmeticError, LookupError, TypeError, ValueError) as error:
+        reasons = list(_damaged(saved)) or [f"plan: {error}"]
+        raise DamagedAnswers(saved.path / ANSWERS, reasons) from error
 
 
-def _choices(answers: Mapping[str, Any]) -> dict[str, Any]:
-    """Without what Copier writes itself."""
-    return {name: value for name, value in answers.items() if not name.startswith("_")}
+def _damaged(saved: Saved) -> Iterator[str]:
+    """What of a plan is not as it would be planned now, where only templates know its values."""
+    try:
+        planned = frameworks.resolve(saved.spec).plan(saved.spec)
+    except UserError:
+        return
+    for place, now, was in (
+        ("plan", planned.model_dump(), saved.plan.model_dump()),
+        ("plan.settings", planned.settings, saved.plan.settings),
+    ):
+        for name, value in now.items():
+            there = was.get(name)
+            if there is None and value is not None:
+                yield f"{place}.{name}: is missing"
+            elif type(there) is not type(value):
+                yield f"{place}.{name} = {there!r}: is of another type"
 
 
 def _folder(path: Path) -> Path:

@@ -1,10 +1,9 @@
 """Questions on a terminal: what was not answered yet. Writes no files, and prints nothing else."""
 
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
 
 from scaffolder import answers as given_answers
-from scaffolder import frameworks, rollouts
+from scaffolder import frameworks, machine, rollouts
 from scaffolder import spec as specs
 from scaffolder.answers import Answers
 from scaffolder.errors import UserError
@@ -100,10 +99,11 @@ def ask_sizes(answers: Answers, names: Sequence[str]) -> None:
 
 def _glance_at(path: str, tell: Tell) -> str | None:
     """Look at the rollouts, if they are there; returns the algorithm that fits them."""
-    if not (Path(path).is_file() or Path(path).is_dir()):
+    there = machine.found(path)
+    if not (there and (there.is_file() or there.is_dir())):
         return None
     try:
-        found = rollouts.inspect(path, glance=True)
+        found = rollouts.inspect(str(there), glance=True)
     except UserError as error:
         tell(error)
         return None

@@ -2,15 +2,19 @@
 
 import json
 import os
+import shlex
+import signal
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from conftest import Command
+import warm
+from conftest import TOOL, Command, Result, run
 from scaffolder import __version__
 from scaffolder.frameworks import discover
+from test_new import git
 
 TRL_DPO = ("--framework", "trl", "--algorithm", "dpo")
 
@@ -122,6 +126,94 @@ def test_wrong_usage_ends_with_2(scaffold: Command) -> None:
     assert scaffold("new", "--no-such-option").returncode == 2
     assert scaffold("nwe").returncode == 2
     assert scaffold("new", "p", *TRL_DPO, "--set", "epochs").returncode == 2
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["new", "p", "--no-such-option", "--json"], "--no-such-option"),
+        (["new", "--json", "p", "--no-such-option"], "--no-such-option"),
+        (["nwe", "--json"], "nwe"),
+        (["inspect", "--json"], "PATH"),
+        (["check", "--json", "a", "b"], "b"),
+        (["new", "p", "--json", "--framework"], "--framework"),
+        (["--json"], "--json"),
+        (["new", "p", "--json"], "framework"),
+    ],
+)
+def test_wrong_usage_is_json_for_scripts(scaffold: Command, words: list[str], said: str) -> None:
+    done = scaffold(*words)
+    error = json.loads(done.stdout)["error"]
+    assert done.returncode == 2 and said in error["problem"] and error["remedy"]
+    assert "Traceback" not in done.stderr and said in done.stderr
+
+
+@pytest.mark.parametrize(
+    "words", [("inspect", "--", "--json"), ("new", "p", *TRL_DPO, "--nodes", "--json")]
+)
+def test_json_is_an_option_only_where_it_stands_as_one(
+    scaffold: Command, words: tuple[str, ...]
+) -> None:
+    done = scaffold(*words)
+    assert (done.returncode, done.stdout) == (2, "") and "--json" in done.stderr
+
+
+def with_full_output(folder: Path, *words: str, to: str = "/dev/full") -> Result:
+    command = shlex.join([warm.python(*TOOL), "-m", "scaffolder", *words])
+    return run(["bash", "-c", f"set -o pipefail; {command} > {to}"], folder)
+
+
+def test_a_full_output_is_an_error_that_says_what_was_done(tmp_path: Path) -> None:
+    for words in (("--version",), ("--help",), ("frameworks",), ("compare", "--json")):
+        done = with_full_output(tmp_path, *words)
+        said = "error: Cannot print: No space left on device.\n"
+        assert (done.returncode, done.stderr) == (1, said)
+    done = with_full_output(tmp_path, "new", "p", *TRL_DPO)
+    assert done.returncode == 1 and f"The project is written: {tmp_path}/p." in done.stderr
+    done = with_full_output(tmp_path, "update", "p", "--set", "sequence_length=512", "--json")
+    assert done.returncode == 1 and "Traceback" not in done.stderr
+    assert "The update is done" in done.stderr and "To take it back: `git " in done.stderr
+    assert "trl_config.yaml" in git(tmp_path / "p", "diff", "--cached", "--name-only")
+
+
+def test_whoever_stops_reading_is_told_nothing(tmp_path: Path) -> None:
+    command = shlex.join([warm.python(*TOOL), "-m", "scaffolder", "--help"])
+    done = run(["bash", "-c", f"{command} | true"], tmp_path)
+    assert done.stderr == ""
+
+
+def test_warnings_are_no_errors(tmp_path: Path) -> None:
+    environment = {**os.environ, "PYTHONWARNINGS": "error"}
+    command = [sys.executable, "-m", "scaffolder"]
+    done = run([*command, "new", "p", *TRL_DPO], tmp_path, env=environment)
+    assert done.returncode == 0, done.stderr
+    done = run([*command, "update", "p", "--dry-run"], tmp_path, env=environment)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("command", ["new p --framework trl --algorithm sft", "update", "check"])
+def test_a_working_folder_that_is_gone_has_an_error(tmp_path: Path, command: str) -> None:
+    words = f"{shlex.quote(sys.executable)} -m scaffolder {command}"
+    done = run(["bash", "-c", f"mkdir gone; cd gone; rmdir ../gone; {words}"], tmp_path)
+    assert done.returncode == 2 and "Traceback" not in done.stderr
+
+
+def test_ctrl_c_while_python_imports_is_no_traceback(tmp_path: Path) -> None:
+    """A module that the command imports says when, and waits."""
+    (tmp_path / "typer").mkdir()
+    (tmp_path / "typer" / "__init__.py").write_text(
+        "import time\nprint('importing', flush=True)\ntime.sleep(60)\n"
+    )
+    path = os.pathsep.join([str(tmp_path), *sys.path[1:]])
+    process = subprocess.Popen(
+        [sys.executable, "-c", "from scaffolder.cli import main; main()", "frameworks"],
+        env={**os.environ, "PYTHONPATH": path}, text=True, start_new_session=True,
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+    )  # fmt: skip
+    assert process.stdout and process.stdout.readline() == "importing\n"
+    os.killpg(process.pid, signal.SIGINT)
+    assert process.communicate()[1] == ""
+    assert process.returncode in {-signal.SIGINT, 130}
 
 
 def test_completion_offers_what_there_is() -> None:

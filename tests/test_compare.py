@@ -221,6 +221,15 @@ def test_unknown_wishes_get_a_suggestion(scaffold: Command) -> None:
     assert "algorithm = 'grop'" in wrong.stderr and "nodes = 'many'" in wrong.stderr
 
 
+@pytest.mark.parametrize("more", [(), ("--algorithm", "sft"), ("--want", "cpu", "--json")])
+@pytest.mark.parametrize("words", [("--rollouts", "nowhere.jsonl"), ("--set", "rollouts=no where")])
+def test_rollouts_that_are_named_have_to_be_there(
+    scaffold: Command, words: tuple[str, ...], more: tuple[str, ...]
+) -> None:
+    done = scaffold("compare", *words, *more)
+    assert done.returncode == 2 and words[1].removeprefix("rollouts=") in done.stderr
+
+
 # Facts
 
 

@@ -10,8 +10,8 @@ from conftest import ROOT, run
 from scaffolder.git import start
 from scaffolder.history import History
 from scaffolder.render import render
+from scaffolder.saved import edition_of
 from scaffolder.templates import source
-from scaffolder.update import edition_of
 from test_new import git, tree
 from test_update import Tool, checkout, commit
 

@@ -10,7 +10,7 @@ import yaml
 
 from conftest import ROOT
 from scaffolder.render import render
-from scaffolder.update import edition_of
+from scaffolder.saved import edition_of
 from test_new import git, tree
 from test_update import Tool, becomes, commit, edit
 

@@ -245,7 +245,7 @@ def answers_of_another_tool(project: Path) -> None:
         (no_repository, "`git init`"),
         (no_commit, "not committed to git"),
         (in_the_way, "NEWS.md"),
-        (locked, "takes it back"),
+        (locked, "Nothing was written"),
         (no_project, "has no .copier-answers.yml"),
         (answers_of_another_tool, "does not say which templates"),
     ],

@@ -16,6 +16,8 @@ from .errors import UserError
 if TYPE_CHECKING:
     import yaml
 
+UNFIT = (AttributeError, KeyError)
+"""What PyYAML raises for a value that is not what its tag says: `!!bool x`."""
 SHOWN = 20
 """Problems that one error names."""
 
@@ -77,6 +79,8 @@ def read_lines(path: Path) -> Lines:
         mark = getattr(error, "problem_mark", None)
         said = getattr(error, "problem", None) or _words(error)
         return Lines(problem=f"is not YAML: {said}", line=mark.line + 1 if mark else None)
+    except UNFIT:
+        return Lines(problem="is not YAML: a value is not what its tag says")
     except (OSError, ValueError, RecursionError) as error:
         return Lines(problem=f"cannot be read: {_words(error)}")
 
@@ -144,7 +148,7 @@ def _parsed(override: str) -> tuple[str, Any]:
     key, _, value = override.partition("=")
     try:
         return key, yaml.safe_load(value)
-    except (ValueError, yaml.YAMLError):
+    except (ValueError, *UNFIT, yaml.YAMLError):
         raise UserError(f"--set {override}: the value is no YAML.", "Correct it.") from None
 
 
@@ -171,7 +175,7 @@ def read_yaml(path: Path, remedy: str) -> Any:
 
     try:
         return yaml.safe_load(path.read_text("utf-8"))
-    except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
+    except (OSError, ValueError, RecursionError, *UNFIT, yaml.YAMLError) as error:
         raise UserError(f"Cannot read {path}: {error}.", remedy) from None
 
 

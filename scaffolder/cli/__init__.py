@@ -1,68 +1,78 @@
-"""The command line: parse, call, print.
+"""The command line: parse, call, print."""
 
-Only Typer is imported here and in the command modules; everything else is imported by the command
-that needs it, so that `--version` and shell completion cost what Typer costs.
-"""
-
-import io
+import errno
+import os
+import signal
 import sys
-from typing import Annotated, NoReturn
+import warnings
+from contextlib import suppress
+from typing import TYPE_CHECKING, NoReturn
 
-import typer
+if TYPE_CHECKING:
+    from typer import Typer
 
-from scaffolder import __version__
-from scaffolder.cli import check, compare, frameworks, inspect, new, update
-from scaffolder.cli.quick import QuickCommand, QuickGroup
-from scaffolder.errors import UserError
-
-app = typer.Typer(
-    name="rl-scaffolder",
-    help="Render a complete training project from rollouts, for the framework of your choice.",
-    cls=QuickGroup,
-    no_args_is_help=True,
-    pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["-h", "--help"]},
-)
-app.command("new", cls=QuickCommand)(new.new)
-app.command("inspect", cls=QuickCommand)(inspect.inspect)
-app.command("compare", cls=QuickCommand)(compare.compare)
-app.command("check", cls=QuickCommand)(check.check)
-app.command("update", cls=QuickCommand)(update.update)
-app.command("frameworks", cls=QuickCommand)(frameworks.frameworks)
-
-
-def _version(value: bool) -> None:
-    if value:
-        print(f"rl-scaffolder {__version__}")
-        raise typer.Exit
-
-
-@app.callback()
-def _root(
-    version: Annotated[
-        bool,
-        typer.Option("--version", callback=_version, is_eager=True, help="Show the version."),
-    ] = False,
-) -> None:
-    pass
+    from scaffolder.errors import UserError
 
 
 def main() -> None:
-    """Entry point of `rl-scaffolder`: the one place that prints errors."""
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")
+    """Entry point of `rl-scaffolder`: the one place that prints errors.
+
+    Until the commands are there, and after them, Ctrl-C ends the process as it ends any other.
+    """
+    heard = signal.getsignal(signal.SIGINT)
+    if heard is signal.default_int_handler:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+    # They are for developers, and must be no errors where PYTHONWARNINGS makes them some.
+    with warnings.catch_warnings(action="ignore"):
+        from scaffolder.cli import app, output
+        from scaffolder.errors import UserError
+
+        output.use_streams()
+        signal.signal(signal.SIGINT, heard)
+        try:
+            code = _run(app.app)
+        except UserError as error:
+            _fail(error)
+        finally:
+            if heard is signal.default_int_handler:
+                signal.signal(signal.SIGINT, signal.SIG_DFL)
+    sys.exit(code)
+
+
+def _run(app: "Typer") -> int:
+    """The command that was typed; its exit code."""
+    from typer import Abort
+    from typer.exceptions import TyperException
+
+    from scaffolder.cli import output
+    from scaffolder.errors import Cancelled, WrongUsage
+
     try:
-        app()
-    except UserError as error:
-        _fail(error)
+        with output.after(""):
+            return app(standalone_mode=False) or 0
+    except Abort:
+        raise Cancelled from None
+    except TyperException as error:
+        if not error.format_message().strip():  # it has shown the help instead
+            return error.exit_code
+        context = getattr(error, "ctx", None)
+        command = context.command_path if context else "rl-scaffolder"
+        raise WrongUsage(error.format_message(), command) from None
 
 
-def _fail(error: UserError) -> NoReturn:
-    if "--json" in sys.argv[1:]:
-        from scaffolder.cli.output import print_json
+def _fail(error: "UserError") -> NoReturn:
+    from scaffolder.cli import app, output
+    from scaffolder.errors import CannotPrint
 
+    said = f"error: {error}"
+    if isinstance(error, CannotPrint):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # what is left cannot be printed either
+        if error.number == errno.EPIPE and not error.remedy:  # as `head` does
+            said = ""
+    elif app.wants_json(sys.argv[1:]):
         report = {"problem": error.problem, "reasons": error.reasons, "remedy": error.remedy}
-        print_json({"error": report})
-    print(f"error: {error}", file=sys.stderr)
+        output.print_json({"error": report})
+    if said and sys.stderr:
+        with suppress(OSError):
+            print(said, file=sys.stderr, flush=True)
     sys.exit(error.exit_code)

@@ -61,8 +61,9 @@ def compare(
         compared.show_table(offered, criteria.rows(offered))
         return
     else:
-        path = None if "algorithm" in given else given.get("rollouts")
-        fitting = recorded.fitting(str(path)) if path else None
+        typed = "rollouts" in all_answers.gather(None, assignments or [], {"rollouts": rollouts})
+        path = given.get("rollouts") if typed or "algorithm" not in given else None
+        fitting = recorded.fitting(str(path), typed=typed) if path else None
     anything = {"algorithm": vocabulary.ALGORITHMS[0], **given, "framework": "any"}
     spec = all_answers.spec(Path("project"), anything)
     said = spec.algorithm if "algorithm" in given else None

@@ -48,11 +48,10 @@ def new(
     """Render a training project into DIR."""
     from scaffolder import answers as all_answers
     from scaffolder import frameworks, render, wizard
-    from scaffolder.cli import glance, summary
-    from scaffolder.cli.output import on_terminal
+    from scaffolder.cli import glance, output, summary
 
     given = all_answers.gather(answers, assignments or [], options.given(locals()))
-    asking = not yes and not as_json and on_terminal()
+    asking = not yes and not as_json and output.on_terminal()
     try:
         if directory is not None:
             render.check_target(all_answers.target(directory, given))
@@ -74,16 +73,18 @@ def new(
         if asking:
             error.remedy += f"\nAll your answers: {options.command(given, directory)}"
         raise
-    if as_json:
-        _print_json(target, files, spec, plan)
-        return
-    if dry_run or not asking:
-        summary.show(target, spec, plan)
-    if dry_run:
-        print("\n".join(files))
-        print(f"\n{len(files)} files. Nothing was written (--dry-run).")
-    else:
-        summary.show_next_steps(target, count=len(files), plan=plan)
+    written = "" if dry_run else f"The project is written: {target}."
+    with output.after(written):
+        if as_json:
+            _print_json(target, files, spec, plan)
+            return
+        if dry_run or not asking:
+            summary.show(target, spec, plan)
+        if dry_run:
+            print("\n".join(files))
+            print(f"\n{len(files)} files. Nothing was written (--dry-run).")
+        else:
+            summary.show_next_steps(target, count=len(files), plan=plan)
 
 
 def _confirm(target: Path, spec: "ProjectSpec", plan: "Plan") -> None:

@@ -1,9 +1,51 @@
 """How commands print: JSON for scripts, tables for people."""
 
+import io
 import json
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
+
+from scaffolder.errors import CannotPrint
+
+
+class _Stream(io.TextIOWrapper):
+    """Standard output, where it is an error of its own when it takes no more."""
+
+    def write(self, text: str) -> int:
+        try:
+            return super().write(text)
+        except OSError as error:
+            raise CannotPrint(error) from error
+
+    def flush(self) -> None:
+        try:
+            super().flush()
+        except OSError as error:
+            raise CannotPrint(error) from error
+
+
+def use_streams() -> None:
+    """Show everything on every terminal, and know when standard output takes no more."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+    if isinstance(out := sys.stdout, io.TextIOWrapper):
+        lines, through = out.line_buffering, out.write_through
+        sys.stdout = _Stream(out.detach(), out.encoding, "backslashreplace", None, lines, through)
+
+
+@contextmanager
+def after(done: str) -> Iterator[None]:
+    """Print what comes after something was done; where that fails, the error says what was done."""
+    try:
+        yield
+        if sys.stdout:
+            sys.stdout.flush()
+    except CannotPrint as error:
+        error.remedy = error.remedy or done
+        raise
 
 
 def on_terminal() -> bool:

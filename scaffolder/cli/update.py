@@ -1,6 +1,5 @@
 """`rl-scaffolder update`: newer templates, or other answers, for a project that is there."""
 
-import os
 from dataclasses import asdict
 from itertools import groupby
 from pathlib import Path
@@ -12,6 +11,8 @@ from scaffolder.cli import options
 from scaffolder.errors import Cancelled
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from scaffolder.moved import Moved
     from scaffolder.update import LibraryChange, Update
 
@@ -48,26 +49,38 @@ def update(
 ) -> None:
     """Bring a project to the newest templates, or to other choices, and keep your edits."""
     from scaffolder import answers as all_answers
-    from scaffolder import frameworks, project
+    from scaffolder import frameworks, saved
     from scaffolder import update as updates
+    from scaffolder.cli import output
 
     given = all_answers.gather(None, assignments or [], options.given(locals()))
-    path = Path(os.path.normpath(directory.absolute()))
-    before = project.choices(project.read_answers(path))
-    spec = all_answers.spec(path, given, before)
+    path = all_answers.absolute(directory)
+    before = saved.read(path)
+    spec = all_answers.spec(path, given, before.spec.model_dump())
     plan = frameworks.resolve(spec).plan(spec)
     try:
-        done = updates.update(path, spec, plan, dry_run=dry_run)
+        done = updates.update(before, spec, plan, dry_run=dry_run)
     except KeyboardInterrupt:
         raise Cancelled from None
-    if as_json:
-        _print_json(path, done)
-    else:
-        _show(done, dry_run=dry_run)
-        if diff:
-            print(done.diff, end="")
+    with output.after(_in_short(done)):
+        if as_json:
+            _print_json(path, done)
+        else:
+            _show(done, dry_run=dry_run)
+            if diff:
+                print(done.diff, end="")
     if done.conflicts and not dry_run:
         raise typer.Exit(3)
+
+
+def _in_short(done: "Update") -> str:
+    if not done.take_back:
+        return ""
+    return f"The update is done: see `git status`. {_to_take_back(done)}"
+
+
+def _to_take_back(done: "Update") -> str:
+    return f"To take it back: `{done.take_back}` in the project."
 
 
 def _print_json(path: Path, done: "Update") -> None:
@@ -78,6 +91,7 @@ def _print_json(path: Path, done: "Update") -> None:
     changes = [
         {"path": each.path, "becomes": each.kind}
         | ({"now": now[each.path]} if each.path in now else {})
+        | ({} if each.in_git else {"in_git": False})
         for each in done.changes
     ]
     about = {"library": asdict(done.library), "changes": changes}
@@ -86,7 +100,7 @@ def _print_json(path: Path, done: "Update") -> None:
 
 
 def _show(done: "Update", *, dry_run: bool) -> None:
-    from scaffolder.merging import KINDS, TAKE_BACK
+    from scaffolder.merging import KINDS
 
     arrow = f" -> {done.after}" if done.before != done.after else ", as before"
     print(f"Templates {done.before}{arrow}.")
@@ -99,6 +113,7 @@ def _show(done: "Update", *, dry_run: bool) -> None:
         print(f"\n{len(paths)} file(s) {KINDS[kind]}:")
         print("\n".join(f"  {path}" for path in paths))
     _show_moved(done.moved)
+    _show_not_in_git([each.path for each in done.changes if not each.in_git])
     print()
     if dry_run:
         print("Nothing was changed (--dry-run); --diff shows the lines.")
@@ -109,7 +124,7 @@ def _show(done: "Update", *, dry_run: bool) -> None:
         print("All of it is staged: see `git diff --cached`, then commit.")
     if done.library.changed or any(each.path == "pyproject.toml" for each in done.changes):
         print("Requirements may have changed: `make install`.")
-    print(f"To take it back: {TAKE_BACK} in the project.")
+    print(_to_take_back(done))
 
 
 def _show_library(change: "LibraryChange") -> None:
@@ -120,6 +135,15 @@ def _show_library(change: "LibraryChange") -> None:
     if change.own:
         print("rl_rollouts/ is your own of it (make own), comes before it, and stays as it is:")
         print("move it away to use the new one; `make own` unpacks that to compare the two.")
+
+
+def _show_not_in_git(paths: "Sequence[str]") -> None:
+    if paths:
+        print(
+            "\nNot in git, and left as they are; `git show :3:./FILE` is the template's, `git rm`"
+        )
+        print("`--cached FILE` says that you are done with it:")
+        print("\n".join(f"  {path}" for path in paths))
 
 
 def _show_moved(moved: "Moved") -> None:

@@ -187,9 +187,14 @@ def nearest(spec: "ProjectSpec") -> str:
     shown = {
         name: value
         for name, value in chosen.items()
-        if name in ALWAYS_SHOWN or value != type(spec).model_fields[name].default
+        if name in ALWAYS_SHOWN
+        or value != getattr(spec, name)
+        or value != type(spec).model_fields[name].default
     }
-    return " ".join(f"--{name} {shlex.quote(str(value))}" for name, value in shown.items())
+    return " ".join(
+        f"--{name} {shlex.quote(str(value))}" if value is not None else f"--set {name}=null"
+        for name, value in shown.items()
+    )
 
 
 ALWAYS_SHOWN = ("framework", "algorithm", "topology", "pattern")

@@ -11,6 +11,8 @@ from hashlib import sha256
 from pathlib import Path
 from typing import NamedTuple
 
+from scaffolder import machine
+
 MARKS = re.compile(r"\{%-?\s*generation\s*-?%\}")
 """As TRL 1.16.0 looks for them (`has_generation_markers`)."""
 
@@ -45,8 +47,8 @@ def judge(model: str, known: Mapping[str, str]) -> Judgement:
 
 def _folders(model: str) -> Iterator[Path]:
     """Where its files are, if they are on this machine."""
-    folder = Path(model).expanduser()
-    if folder.is_dir():
+    folder = machine.found(model)
+    if folder and folder.is_dir():
         yield folder
     elif re.fullmatch(r"[\w.-]+/[\w.-]+", model):
         yield from _cached(model)
