@@ -1,0 +1,264 @@
+"""What a chat template leaves out of a row, and what is learned that the model did not write.
+
+Looked at is a copy of the row in which every part is a word of its own: a name that stands in the
+question too, or a text that is written with escapes, would mislead. The copy goes the way of the
+row itself, through the same template and tokenizer, and what is learned of it is decoded. Rows with
+the same parts have the same copy, so that most of them need no second look.
+"""
+
+import json
+import re
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, Literal, NamedTuple
+
+import msgspec
+
+from .chat_masks import Chat, MaskedChat, RowError
+
+Learn = Callable[[Chat, Sequence[Chat], Any], list[MaskedChat]]
+"""How a trainer makes sequences of prompt, completions and tools. Raises RowError."""
+Lost = Literal[
+    "tools", "turn", "text", "reasoning", "thought", "earlier reasoning", "call", "arguments",
+    "shown", "foreign", "python", "quoted", "stop",
+]  # fmt: skip
+WORDS: dict[Lost, tuple[str, str]] = {
+    "tools": (
+        "the model is not shown the tools: the chat template leaves out their schemas",
+        "Take a chat template that writes tools, or rows without them.",
+    ),
+    "turn": ("a whole turn of the model is not learned", "Take another chat template."),
+    "text": ("text of the model beside its calls is not learned", "Take another chat template."),
+    "reasoning": (
+        "the model's reasoning is not learned",
+        "Prepare with --reasoning tags, or take a chat template that writes reasoning_content.",
+    ),
+    "thought": (
+        "the model's reasoning between think tags is not learned",
+        "Take a chat template that leaves the text as it is.",
+    ),
+    "earlier reasoning": (
+        "the model's reasoning is not learned but in the last turn",
+        "Prepare with --per_turn: each turn of the model becomes a row of its own.",
+    ),
+    "call": ("calls of tools are not learned", "Take a chat template that writes tool calls."),
+    "arguments": (
+        "the arguments of calls are not learned",
+        "Take a chat template that writes them, or prepare with --arguments text.",
+    ),
+    "shown": (
+        "a turn before what is learned (system, user, tool result, earlier turn of the model) is "
+        "not shown to the model, or not whole",
+        "Take another chat template, or leave that turn out (`change` in prepare_for_*.py).",
+    ),
+    "foreign": (
+        "the model learns what it did not write: tool results, or turns of others",
+        "Prepare with --per_turn (pairs: without --whole), so that a completion is one turn.",
+    ),
+    "python": (
+        "arguments of calls are learned as Python writes them, in single quotes",
+        "Prepare with --arguments text.",
+    ),
+    "quoted": (
+        "arguments of calls are learned as JSON in a string, with escaped quotes",
+        "Prepare with --arguments object.",
+    ),
+    "stop": (
+        "no end of the turn is learned, so that the model would never stop",
+        "Take a chat template that ends turns with a special token, within its marks.",
+    ),
+}
+"""What is said of each, and what to do."""
+REASONING = ("reasoning_content", "reasoning", "thinking")
+THOUGHTS = {"reasoning", "thought"}
+CLOSE = "</think>"
+
+
+class Part(NamedTuple):
+    """One thing that a row says, and the word that stands for it."""
+
+    word: str
+    kind: Lost
+    turn: int
+    """The message that it is of; tools are of none: -1."""
+    model: bool
+    """Whether the model wrote it."""
+    form: str = ""
+    """Arguments: as Python writes them, or the JSON text that they are."""
+
+
+class Copy:
+    """A row in which each part is a word of its own."""
+
+    def __init__(self, prompt: Chat, sides: Sequence[Chat], tools: Any) -> None:
+        self._ids: dict[str, str] = {}
+        self._count = self._turn = 0
+        self.tool_parts: list[Part] = []
+        self.tools = [self._tool(each) for each in tools] if isinstance(tools, list) else tools
+        self.prompt_parts: list[Part] = []
+        self.prompt = [self._message(each, self.prompt_parts) for each in prompt]
+        self.side_parts: list[list[Part]] = [[] for _ in sides]
+        self.sides = [
+            [self._message(each, parts) for each in side]
+            for side, parts in zip(sides, self.side_parts, strict=True)
+        ]
+
+    def key(self) -> bytes:
+        """The same for rows with the same parts."""
+        return msgspec.json.encode([self.tools, self.prompt, self.sides])
+
+    def _word(self) -> str:
+        self._count += 1
+        return f"part{self._count:04d}x"
+
+    def _tool(self, tool: Any) -> Any:
+        function = tool.get("function", tool) if isinstance(tool, dict) else {}
+        found: dict[str, Any] = {"name": self._word(), "description": self._word()}
+        self.tool_parts.append(Part(found["name"], "tools", -1, False))
+        if (function.get("parameters") or {}).get("properties"):
+            name = self._word()
+            field = {"type": "string", "description": "a value"}
+            shape = {"type": "object", "properties": {name: field}, "required": [name]}
+            found["parameters"] = shape
+            self.tool_parts.append(Part(name, "tools", -1, False))
+        return {"type": "function", "function": found}
+
+    def _message(self, message: dict[str, Any], parts: list[Part]) -> dict[str, Any]:
+        self._turn += 1
+        model = message["role"] == "assistant"
+        note = self._noter(parts, model)
+        copy: dict[str, Any] = {"role": message["role"]}
+        if "content" in message:
+            copy["content"] = self._content(message["content"], note)
+        if keys := [key for key in REASONING if str(message.get(key) or "").strip()]:
+            word = note("reasoning")
+            copy |= dict.fromkeys(keys, word)
+        if message.get("tool_calls"):
+            copy["tool_calls"] = [self._call(each, note, parts) for each in message["tool_calls"]]
+        if message.get("tool_call_id") is not None:
+            copy["tool_call_id"] = self._id(message["tool_call_id"])
+        if "name" in message:
+            copy["name"] = "name"
+        return copy
+
+    def _noter(self, parts: list[Part], model: bool) -> Callable[[Lost], str]:
+        turn = self._turn
+
+        def note(kind: Lost) -> str:
+            word = self._word()
+            parts.append(Part(word, kind, turn, model))
+            return word
+
+        return note
+
+    def _content(self, content: Any, note: Callable[[Lost], str]) -> Any:
+        if isinstance(content, list):
+            return [
+                {**each, "text": self._content(each["text"], note)}
+                if isinstance(each, dict) and isinstance(each.get("text"), str)
+                else each
+                for each in content
+            ]
+        if not isinstance(content, str) or not content.strip():
+            return content
+        thought, close, rest = content.rpartition(CLOSE)
+        if not close:
+            return note("text")
+        opened = "<think>" * ("<think>" in thought)
+        said = note("thought") if thought.replace("<think>", "").strip() else ""
+        return f"{opened}{said}{CLOSE}{note('text') if rest.strip() else ''}"
+
+    def _call(self, call: Any, note: Callable[[Lost], str], parts: list[Part]) -> Any:
+        function = call.get("function", call)
+        found: dict[str, Any] = {"name": note("call")}
+        given = function.get("arguments")
+        found["arguments"] = given
+        if given and (isinstance(given, dict) or str(given).strip() not in {"{}", ""}):
+            named = {note("arguments"): note("arguments")}
+            found["arguments"] = named if isinstance(given, dict) else json.dumps(named)
+            form = repr(named) if isinstance(given, dict) else json.dumps(found["arguments"])[1:-1]
+            parts[-1] = parts[-1]._replace(form=form)
+        copy = {key: each for key, each in call.items() if key == "type"}
+        if call.get("id") is not None:
+            copy["id"] = self._id(call["id"])
+        return {**copy, "function": found} if "function" in call else {**copy, **found}
+
+    def _id(self, name: Any) -> str:
+        """Nine letters and digits, as some chat templates demand."""
+        return self._ids.setdefault(str(name), f"id{len(self._ids):07d}")
+
+
+class LeftOut:
+    """Asks what is lost of rows; the same answer for all with the same parts."""
+
+    def __init__(self, learn: Learn, tokenizer: Any, *, whole: bool = False) -> None:
+        self.learn, self.decode, self.whole = learn, tokenizer.decode, whole
+        added = getattr(tokenizer, "added_tokens_decoder", {}).items()
+        self.ends = {number for number, token in added if token.special}
+        self.ends.add(tokenizer.eos_token_id)
+        self.known: dict[bytes, frozenset[Lost]] = {}
+
+    def __call__(self, prompt: Chat, sides: Sequence[Chat], tools: Any) -> frozenset[Lost]:
+        copy = Copy(prompt, sides, tools)
+        key = copy.key()
+        if key not in self.known:
+            self.known[key] = frozenset(self._found(copy))
+        return self.known[key]
+
+    def _found(self, copy: Copy) -> Iterator[Lost]:
+        try:
+            learned = self.learn(copy.prompt, copy.sides, copy.tools)
+        except RowError:
+            return  # the row itself was taken
+        for at, each in enumerate(learned):
+            text = self.decode(list(each.tokens))
+            taught = "\n".join(map(self.decode, _runs(each)))
+            yield from _unseen(copy, text, taught, whole=self.whole)
+            if copy.sides:
+                yield from _of_side(copy.side_parts[at], text, taught, whole=self.whole)
+                if not self.whole and copy.sides[at][-1:] and self._endless(each):
+                    yield "stop"
+
+    def _endless(self, each: MaskedChat) -> bool:
+        """Whether the last that is learned ends no turn."""
+        kept = [token for token, on in zip(each.tokens, each.trained, strict=True) if on]
+        last = next((token for token in reversed(kept) if self.decode([token]).strip()), None)
+        return last is not None and last not in self.ends
+
+
+def _runs(each: MaskedChat) -> Iterator[list[int]]:
+    for run in re.finditer(b"\1+", each.trained):
+        yield list(each.tokens[slice(*run.span())])
+
+
+def _unseen(copy: Copy, text: str, taught: str, *, whole: bool) -> Iterator[Lost]:
+    """Of what stands before the completion."""
+    if any(part.word not in text for part in copy.tool_parts):
+        yield "tools"
+    # Reasoning of earlier turns is left out when the model is asked, too.
+    told = [part for part in copy.prompt_parts if part.kind not in THOUGHTS]
+    if any(part.word not in text for part in told):
+        yield "shown"
+    if not whole and any(part.word in taught for part in told):
+        yield "foreign"
+
+
+def _of_side(parts: list[Part], text: str, taught: str, *, whole: bool) -> Iterator[Lost]:
+    others = [part for part in parts if not part.model]
+    if any(part.word not in text for part in others):
+        yield "shown"
+    if not whole and any(part.word in taught for part in others):
+        yield "foreign"
+    own = [part for part in parts if part.model]
+    missing = [part for part in own if part.word not in taught]
+    spoken = {part.turn for part in own if part.kind == "text"}
+    silent = spoken - {part.turn for part in own if part not in missing}
+    if silent:
+        yield "turn"
+    last = max((part.turn for part in own), default=0)
+    at_the_end = any(part.turn == last and part.kind in THOUGHTS for part in missing)
+    for part in (each for each in missing if each.turn not in silent):
+        earlier = part.kind in THOUGHTS and part.turn < last and not at_the_end
+        yield "earlier reasoning" if earlier else part.kind
+    for part in own:
+        if part.form and part.form in taught:
+            yield "python" if part.form.startswith("{'") else "quoted"
