@@ -149,10 +149,11 @@ def learned_by(run: Any, training: Any, tokenizer: Any, algorithm: Algorithm) ->
 
 def training_template(tokenizer: Any, training: Any) -> str | None:
     """The chat template that SFTTrainer takes in place of the tokenizer's, to mark turns."""
+    if not getattr(training, "assistant_only_loss", False):
+        return None
     from trl.chat_template_utils import get_training_chat_template, has_generation_markers
 
-    marked = getattr(training, "assistant_only_loss", False)
-    if not marked or has_generation_markers(tokenizer.chat_template):
+    if has_generation_markers(tokenizer.chat_template):
         return None
     try:
         return get_training_chat_template(tokenizer)  # type: ignore[no-any-return]
