@@ -79,7 +79,7 @@ def _sampled(
         elif (place := chance.randrange(counts[known])) < SAMPLE:
             drawn[place] = row
         if not known:
-            keys.update(row["metadata"] or {})
+            keys.update(list(row["metadata"] or ()))
     return sample, counts, keys
 
 
