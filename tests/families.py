@@ -142,7 +142,7 @@ def turn(chance: Random, say: Words) -> list[Json]:
         message["reasoning_content"] = say(chance, "thought")
     calls = []
     for _ in range(chance.choice([0, 0, 1, 2])):
-        arguments = {say.name("key"): say(chance, "value")}
+        arguments: Json = {say.name("key"): say(chance, "value")}
         if chance.random() < 0.5:
             arguments[say.name("key")] = chance.choice([1, 2.5, None, [1, "a"]])
         function = {"name": say.name("call"), "arguments": arguments}

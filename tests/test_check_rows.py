@@ -128,6 +128,7 @@ def test_rows_are_as_long_as_what_is_trained(trl: Trl, model: Path) -> None:
     said = trl(template, "sft", [row], *CHECK, *words)
     assert f"lengths  {long} to {long} tokens" in said
     assert f"1 longer than max_length = {long - 1} tokens cut" in said
+    assert "cutting takes 1 of " in said and "Raise max_length, or prepare with --per_turn" in said
 
 
 def custom(model: Path, folder: Path, template: str, *given: Json, **keys: Any) -> str:
@@ -170,7 +171,7 @@ def test_the_option_that_helps_is_tried(trl: Trl) -> None:
 
 
 def test_prompts_that_the_template_refuses(trl: Trl) -> None:
-    rest = {"task": "t", "tools": None, "ground_truth": "4", "metadata": {}}
+    rest: Json = {"task": "t", "tools": None, "ground_truth": "4", "metadata": {}}
     good = {**rest, "prompt": [user("a")]}
     bad = {**rest, "prompt": [{"role": "system", "content": "be brief"}, user("a")]}
     words = ("--per_device_train_batch_size", "8", "--rewards", "rl_rollouts.smoke.toy:score")
@@ -277,6 +278,19 @@ def test_rows_that_are_empty_are_named(trl: Trl) -> None:
     said = trl(QWEN3, "sft", [short, long, short], *CHECK, "--max_length", "32")
     assert "1 with nothing to learn, 2 to train on" in said
     assert "nothing is learned after cutting at max_length = 32 (rows.jsonl:2)" in said
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        {"prompt": "a", "completion": "b", "tools": None},
+        answered([{"content": "a"}], says("b")),
+        answered([user("a")], says("b", tool_calls=["add"])),
+    ],
+)
+def test_rows_that_are_no_chats_are_named(model: Path, row: Json) -> None:
+    with pytest.raises(UserError, match=r"f:2: .*see the prepare script"):
+        counted(model, QWEN3, answered([user("a")], says("b")), row)
 
 
 def test_text_of_calls_that_becomes_a_quoted_string(model: Path) -> None:

@@ -6,6 +6,7 @@ export.py       the model for serving
 generation.py   responses of a model in this process
 chat_masks.py   a conversation as tokens, and which of them are learned: the model's turns
 after_prompt.py the same where all that follows the prompt is learned
+copies.py       a row in which each part is a word of its own
 left_out.py     what a chat template leaves out of a row
 learned.py      all rows of a file as a trainer learns them, counted: what `make check` says
 """

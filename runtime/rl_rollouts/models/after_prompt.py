@@ -15,7 +15,7 @@ class AfterPrompt:
     """Prompt, completions and tools of a row -> a sequence of tokens for each completion.
 
     A completion begins where its tokens part from those of the prompt alone, which ends with the
-    header of the model's turn. This is what TRL's trainers do.
+    header of the model's turn.
     """
 
     def __init__(

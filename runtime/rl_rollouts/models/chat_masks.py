@@ -47,6 +47,17 @@ def refusals() -> Iterator[None]:
         raise Refused(f"the chat template of the model refuses it: {said}") from None
 
 
+def demand_messages(*chats: Any) -> None:
+    """See that these are chats at all; RowError says what is none."""
+    for chat in chats:
+        messages = chat if isinstance(chat, list) else [chat]
+        if not all(isinstance(each, dict) and "role" in each for each in messages):
+            raise RowError("it holds no chat messages; see the prepare script")
+        calls = [call for each in messages for call in each.get("tool_calls") or ()]
+        if not all(isinstance(call, dict) for call in calls):
+            raise RowError("a call of a tool is no object; see the prepare script")
+
+
 class ChatTokenizer:
     """A fast Hugging Face tokenizer that has a chat template, and what has to be known of it."""
 

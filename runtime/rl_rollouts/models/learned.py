@@ -12,8 +12,9 @@ from typing import Any, Literal, NamedTuple
 
 from ..config import refuse
 from ..errors import UserError
-from .chat_masks import Chat, MaskedChat, Refused, RowError
-from .left_out import WORDS, Learn, LeftOut, Lost
+from .chat_masks import Chat, MaskedChat, Refused, RowError, demand_messages
+from .copies import Lost
+from .left_out import WORDS, Learn, LeftOut
 
 SHOWN = 3
 """Rows that are named where several have the same fault."""
@@ -60,7 +61,8 @@ class Learned:
         self.read = self.long = 0
         self.skipped: Counter[str] = Counter()
         self.lengths = array("q")
-        self.trained = self.kept = 0
+        self.trained = self.written = self.kept = 0
+        """Tokens that are learned, and that would be without a limit; rows that are left."""
         self.ending = ""
         """What ends the first row."""
         self.refused: list[str] = []
@@ -87,6 +89,7 @@ class Learned:
         """
         self.read += 1
         try:
+            demand_messages(prompt, *sides)
             whole = self.learn(prompt, sides, tools)
         except RowError as error:
             self._refuse(place, error, prompt, sides, tools)
@@ -94,6 +97,7 @@ class Learned:
         self.lengths.append(max(len(each.tokens) for each in whole))
         for kind in self.left_out(prompt, sides, tools):
             self._note(kind, place)
+        self.written += sum(sum(each.trained) for each in whole)
         left = self._left(place, whole)
         self.kept += left is not None
         self.trained += sum(sum(each.trained) for each in left or ())
@@ -193,6 +197,10 @@ class Learned:
             ending = f", the last of the first row is {self.ending!r}" if self.ending else ""
             taught = f"; {self.trained:,} are learned{ending}" if self.what != "prompts" else ""
             yield f"lengths  {words}{taught}"
+        if self.long and self.written > self.trained:
+            gone = f"{self.written - self.trained:,} of {self.written:,} tokens to learn"
+            how = f"Raise {self.limit.key}, or prepare with --per_turn where rows have many turns."
+            yield f"note: cutting takes {gone}. {how}"
         for kind, places in self._places.items():
             what, remedy = self._words(kind)
             named = ", ".join(places) + (", ..." if self.found[kind] > SHOWN else "")
