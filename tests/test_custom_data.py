@@ -105,7 +105,7 @@ def test_rows_whose_tool_calls_the_template_leaves_out_are_counted(
     Path("no_tools/chat_template.jinja").write_text(template)
     write_rows([TOOL_ROW, sft_row([user("a")], [assistant("b")])])
     _, out, _ = custom("--check_only", model_name_or_path="./no_tools")
-    assert "1 with reasoning or tool calls that the chat template leaves out" in out
+    assert "in 1 of 2 rows calls of tools are not learned (training_data.jsonl:1)" in out
 
 
 def test_text_that_merges_with_the_header_is_learnt_whole(tiny_qwen: Path) -> None:

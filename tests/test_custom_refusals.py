@@ -66,14 +66,14 @@ def test_long_and_empty_rows_are_dropped_or_cut_and_counted(custom: Custom) -> N
     asked = sft_row([user("word " * 25)], [assistant("b")])
     write_rows([long, short, asked])
     _, out, _ = custom("--check_only", max_length=64)
-    assert "3 read, 2 longer than 64 tokens dropped, 1 to train on" in out
+    assert "3 rows read, 2 longer than max_length = 64 tokens dropped, 1 to train on" in out
     code, out, _ = custom(max_length=64, overlong="cut")
     assert code == 0
-    assert "3 read, 2 longer than 64 tokens cut, 1 with nothing to learn dropped, 2 to" in out
-    assert "to 64 tokens" in out
+    assert "2 longer than max_length = 64 tokens cut, 1 with nothing to learn, 2 to train" in out
+    assert "to 64 tokens" not in out, "how long they are, not what is left"
     code, _, err = custom("--check_only", max_length=3, output_dir="new")
     assert code == 2
-    assert "no row to train on" in err
+    assert "All rows are longer than max_length = 3: nothing would be trained" in err
 
 
 def test_check_only_says_what_will_be_run_and_writes_nothing(custom: Custom) -> None:

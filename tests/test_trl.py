@@ -142,7 +142,7 @@ def test_nothing_short_enough_is_found_before_the_model_is_loaded(
     words = ("--output_dir", "outputs/short", *check)
     said = "In all rows the prompt alone fills max_length = 8"
     refused(inside, trl, *words, "--max_length", "8", said=said)
-    said = "All rows are longer than max_prompt_length = 8"
+    said = "All prompts are longer than max_prompt_length = 8"
     refused(inside, grpo, *words, "--max_prompt_length", "8", said=said)
 
 
@@ -188,8 +188,11 @@ def write_score(project: Path, how: str, body: str, said: str) -> tuple[str, str
     return name, said
 
 
-def test_a_reward_that_only_a_real_response_spoils_stops_the_run(grpo: Path) -> None:
-    body = 'return 0.5 if not response else float("inf")'
+def test_a_reward_that_fails_only_later_stops_the_run(grpo: Path) -> None:
+    body = (
+        'score.calls = getattr(score, "calls", 0) + 1\n'
+        '    return score.calls if score.calls < 20 else float("inf")'
+    )
     name, said = write_score(grpo, "late", body, "returned inf")
     words = ("--rewards", name, "--output_dir", f"outputs/{name}", "--max_steps", "2")
     result = train(grpo, *words)
@@ -211,9 +214,12 @@ def test_rows_with_tools_need_an_environment_or_are_left_out(
     refused(inside, grpo, *words, "refuse", said=said)
     given = ("--config", "smoke_config.yaml", "--data_path", "training_data.jsonl", *words)
     inside(grpo, *given, "drop")
-    assert f"{len(data) - with_tools} prompts" in capsys.readouterr().out
+    assert (
+        f"{with_tools} with tools dropped, {len(data) - with_tools} to train on"
+        in capsys.readouterr().out
+    )
     inside(grpo, *given, "refuse", "--environment", "environment:Shop")
-    assert f"{len(data)} prompts" in capsys.readouterr().out
+    assert f"{len(data)} to train on" in capsys.readouterr().out
     refused(
         inside, grpo, *words, "refuse", "--environment", "environment:No", said="no environment"
     )

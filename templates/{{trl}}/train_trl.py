@@ -11,14 +11,16 @@ which wins. Launch several GPUs with the script in `launch/`.
 """
 
 import sys
+from pathlib import Path
 from typing import Any
 
 from rl_rollouts.errors import UserError, run
+from rl_rollouts.models.chat_masks import REFUSALS
 from rl_rollouts.rewards.checked import load_score
 from trl_checkpoints import check_output, marker, remove_broken, save_final
-from trl_checks import check_data, load_tokenizer
+from trl_checks import check_data, learn, learned_by, load_tokenizer
 from trl_data import demand_enough, load, load_prompts
-from trl_rewards import load_environment, reward_function
+from trl_rewards import load_environment, reward_function, shown_tools
 from trl_settings import Algorithm, algorithm_of, parse
 
 
@@ -89,12 +91,20 @@ def build(run: Any, training: Any, model: Any, algorithm: Algorithm, tokenizer: 
         )
     except (ImportError, OSError, ValueError) as error:
         raise UserError(f"TRL refuses to start: {error}", "Nothing was trained.") from error
+    except (*REFUSALS, RuntimeError):
+        for path in filter(None, (run.data_path, held_out)):  # which row the template refuses
+            learn(run, training, tokenizer, algorithm, Path(path), every=True).demand()
+        raise
 
 
 def rows(run: Any, training: Any, path: str, algorithm: Algorithm, tokenizer: Any) -> Any:
-    if algorithm.online:
-        return load_prompts(run, training, algorithm.columns, tokenizer, path)
-    return load(path, algorithm.columns)
+    if not algorithm.online:
+        return load(path, algorithm.columns)
+    found, tools = learned_by(run, training, tokenizer, algorithm), shown_tools(run.environment)
+    data = load_prompts(run, path, algorithm.columns, found, tools)
+    if training.process_index == 0:
+        print(found)
+    return data
 
 
 if __name__ == "__main__":

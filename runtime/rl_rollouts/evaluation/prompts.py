@@ -9,6 +9,8 @@ from ..errors import UserError
 from ..models.folders import load_config, load_tokenizer
 
 Row = dict[str, Any]
+SHOWN = 100
+"""Letters of a prompt in an error."""
 
 
 def read_rows(path: Path, keys: set[str], remedy: str) -> list[Row]:
@@ -45,15 +47,17 @@ def encode(tokenizer: Any, messages: Any, tools: Any, *, ask: bool) -> list[int]
     Raises:
         UserError: when the chat template refuses it.
     """
-    from jinja2 import TemplateError
+    from ..models.chat_masks import Refused, refusals
 
     try:
-        text = tokenizer.apply_chat_template(
-            messages, tools=tools, add_generation_prompt=ask, tokenize=False
-        )
-    except TemplateError as error:
+        with refusals():
+            text = tokenizer.apply_chat_template(
+                messages, tools=tools, add_generation_prompt=ask, tokenize=False
+            )
+    except Refused as refused:
+        last = str(messages[-1].get("content") or "")[:SHOWN] if messages else ""
         raise UserError(
-            f"The chat template of {tokenizer.name_or_path} refuses a prompt: {error}",
+            f"{tokenizer.name_or_path} refuses the prompt that ends with {last!r}: {refused}",
             "Leave such rollouts out when filtering, or change the template.",
         ) from None
     ids: list[int] = tokenizer(text, add_special_tokens=False)["input_ids"]

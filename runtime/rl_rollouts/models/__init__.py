@@ -4,5 +4,9 @@ folders.py      what lies in the folder of a model, and how it is loaded
 weights.py      weights that several processes wrote a part each
 export.py       the model for serving
 generation.py   responses of a model in this process
-chat_masks.py   a conversation as tokens, and which of them are learned
+chat_masks.py   a conversation as tokens, and which of them are learned: the model's turns
+after_prompt.py the same where all that follows the prompt is learned
+copies.py       a row in which each part is a word of its own
+left_out.py     what a chat template leaves out of a row
+learned.py      all rows of a file as a trainer learns them, counted: what `make check` says
 """

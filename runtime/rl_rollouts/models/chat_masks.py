@@ -6,7 +6,8 @@ which they are; for any other they are found by rendering the conversation turn 
 
 import re
 from array import array
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import partial
 from os.path import commonprefix
 from typing import Any, NamedTuple
@@ -16,10 +17,16 @@ import jinja2
 Chat = list[dict[str, Any]]
 EMPTY_THINK = re.compile(r"<think>\s*</think>\s*")
 REMEDY = "give the tokenizer a chat template with {% generation %} markers around what is learnt"
+REFUSALS = (jinja2.TemplateError, TypeError, ValueError, LookupError, AttributeError)
+"""What chat templates raise for a conversation that they were not made for."""
 
 
 class RowError(Exception):
     """Why one row cannot be used."""
+
+
+class Refused(RowError):
+    """The chat template does not take the messages."""
 
 
 class MaskedChat(NamedTuple):
@@ -28,18 +35,45 @@ class MaskedChat(NamedTuple):
     tokens: "array[int]"
     trained: bytes
     """1 where the model is to learn the token, else 0; as long as `tokens`."""
-    incomplete: bool
-    """Whether the chat template leaves out reasoning or tool calls of the completion."""
+
+
+@contextmanager
+def refusals() -> Iterator[None]:
+    """What a chat template raises, as a reason."""
+    try:
+        yield
+    except REFUSALS as error:
+        said = " ".join(str(error).split()) or type(error).__name__
+        raise Refused(f"the chat template of the model refuses it: {said}") from None
+
+
+def demand_messages(*chats: Any) -> None:
+    """See that these are chats at all; RowError says what is none."""
+    for chat in chats:
+        messages = chat if isinstance(chat, list) else [chat]
+        if not all(isinstance(each, dict) and "role" in each for each in messages):
+            raise RowError("it holds no chat messages; see the prepare script")
+        calls = [call for each in messages for call in each.get("tool_calls") or ()]
+        if not all(isinstance(call, dict) for call in calls):
+            raise RowError("a call of a tool is no object; see the prepare script")
 
 
 class ChatTokenizer:
     """A fast Hugging Face tokenizer that has a chat template, and what has to be known of it."""
 
     def __init__(self, tokenizer: Any) -> None:
+        self.tokenize = partial(tokenizer, add_special_tokens=False, return_offsets_mapping=True)
         self.render, self.decode = tokenizer.apply_chat_template, tokenizer.decode
         self.marked = bool(re.search(r"\{%[-+]?\s*generation\b", tokenizer.get_chat_template()))
         added = tokenizer.added_tokens_decoder.items()
         self.special = {number for number, token in added if token.special}
+
+    def __call__(self, prompt: Chat, sides: Sequence[Chat], tools: Any) -> list[MaskedChat]:
+        """The conversations of a row; of one without completions the prompt, as it is asked."""
+        if sides:
+            return [self.example(prompt, side, tools) for side in sides]
+        tokens = self.prompt(prompt, tools)
+        return [MaskedChat(array("i", tokens), bytes(len(tokens)))]
 
     def prompt(self, prompt: Chat, tools: Any) -> list[int]:
         """The tokens up to where the model begins to write.
@@ -51,10 +85,8 @@ class ChatTokenizer:
         Raises:
             RowError: when the chat template refuses the messages.
         """
-        try:
+        with refusals():
             encoded = self.render(prompt, tools=tools, add_generation_prompt=True, return_dict=True)
-        except (jinja2.TemplateError, TypeError, ValueError) as error:
-            raise RowError(f"the chat template of the model refuses the row: {error}") from None
         tokens: list[int] = encoded["input_ids"]
         return tokens
 
@@ -70,31 +102,31 @@ class ChatTokenizer:
         Raises:
             RowError: when it cannot be told which tokens the assistant wrote.
         """
-        if any(isinstance(message["content"], list) for message in [*prompt, *completion]):
+        if any(isinstance(message.get("content"), list) for message in [*prompt, *completion]):
             raise RowError("it has images, which are not trained here; leave it out")
         text = partial(self.render, tools=tools, tokenize=False)
-        try:
-            encoded = self.render(
-                prompt + completion,
-                tools=tools,
-                return_dict=True,
-                return_assistant_tokens_mask=self.marked,
-                tokenizer_kwargs={"return_offsets_mapping": True},
-            )
+        with refusals():
             whole = text(prompt + completion)
             if self.marked:
+                encoded = self._marked(prompt + completion, tools)
                 spans = [(turn_start(text, prompt, whole), len(whole))]
             else:
+                encoded = self.tokenize(whole)
                 spans = turn_spans(text, prompt, completion, whole)
-        except (jinja2.TemplateError, TypeError, ValueError) as error:
-            raise RowError(f"the chat template of the model refuses the row: {error}") from None
         tokens, starts = encoded["input_ids"], [start for start, _ in encoded["offset_mapping"]]
         marks = encoded.get("assistant_masks") or [1] * len(tokens)
         inside = (any(a <= start < b for a, b in spans) for start in starts)
         trained = bytes(int(m and i) for m, i in zip(marks, inside, strict=True))
-        shown = "".join(whole[a:b] for a, b in spans)
-        incomplete = any(part not in shown for message in completion for part in beside(message))
-        return MaskedChat(array("i", tokens), self.end_turns(tokens, trained), incomplete)
+        return MaskedChat(array("i", tokens), self.end_turns(tokens, trained))
+
+    def _marked(self, messages: Chat, tools: Any) -> Any:
+        return self.render(
+            messages,
+            tools=tools,
+            return_dict=True,
+            return_assistant_tokens_mask=True,
+            tokenizer_kwargs={"return_offsets_mapping": True},
+        )
 
     def end_turns(self, tokens: list[int], trained: bytes) -> bytes:
         """The mask with each turn ending in its end-of-turn token: there the model has to stop."""
@@ -147,12 +179,7 @@ def length_of_start(start: str, whole: str) -> int:
     if not whole.startswith(start):
         raise RowError(
             "the chat template of the model rewrites earlier turns when later ones follow, so what "
-            f"the model wrote cannot be told apart; end the row before that, or {REMEDY}"
+            "the model wrote cannot be told apart; make a row of each turn (prepare with "
+            f"--per_turn), end the row before that, or {REMEDY}"
         )
     return len(start)
-
-
-def beside(message: dict[str, Any]) -> list[str]:
-    """Texts beside the content that a chat template should show."""
-    calls = [call["function"]["name"] for call in message.get("tool_calls", [])]
-    return [message.get("reasoning_content", "").strip(), *calls]

@@ -1,6 +1,5 @@
 """How long training rows are in tokens, and what the trainer does with the long ones."""
 
-import importlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -89,10 +88,10 @@ def _counter(model: str | None) -> tuple[Count, str | None, str]:
 def _template_errors() -> tuple[type[Exception], ...]:
     """What a chat template raises for a conversation that it was not made for."""
     try:
-        jinja2 = importlib.import_module("jinja2")
-    except ImportError:
-        return (TypeError, ValueError, KeyError)
-    return (jinja2.TemplateError, TypeError, ValueError, KeyError)
+        from ..models.chat_masks import REFUSALS
+    except ImportError:  # no jinja2: rows are estimated
+        return ()
+    return REFUSALS
 
 
 def _tokens(row: Json, count: Count) -> tuple[int, int]:

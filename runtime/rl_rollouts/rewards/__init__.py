@@ -3,6 +3,7 @@ that a reward runs in any container.
 
     ready.py      rewards to choose from in rewards.py          gym.py          those of NeMo Gym
     checked.py    one strict way to call a reward function
+    trial.py      whether it tells responses to the rows of a run apart
     check.py      `make rewards`: how well it gives the recorded rewards
     recorded.py   recorded rollouts as a reward function sees them
 """

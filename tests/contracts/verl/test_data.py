@@ -181,7 +181,7 @@ def test_prompts_that_cannot_be_answered(model: Path, tmp_path: Path) -> None:
     settings = read(tmp_path / "c.yaml", rows, drop)
     tokenizer = load_tokenizer(settings)
     tokenizer.chat_template = "{{ raise_exception('never') }}"
-    with pytest.raises(UserError, match=r"chat template refuses a prompt: .*never"):
+    with pytest.raises(UserError, match=r"row \d+: .* refuses it: never"):
         verl_data.Prompts(list(settings.config.data.train_files), tokenizer, settings.config.data)
 
 
