@@ -1,6 +1,6 @@
 """The steps in order, for `filter_rollouts.py` and `prepare_for_*.py`."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any, Literal, NamedTuple
 
@@ -20,6 +20,7 @@ from .engine.run import Delivery, Options, Run, running
 from .engine.stage import Job
 from .engine.streams import EVALUATION, TRAIN, Bodies, Making
 from .engine.write import beside
+from .errors import NO_REWARD, Damaged
 from .values import Kind
 
 MORE = "Give more rollouts, or hold out fewer tasks with --eval_share."
@@ -148,12 +149,14 @@ def _bodies(wanted: Wanted) -> Bodies:
     """How the rows of a kind are made. Those that are paired later are lines until then."""
     recipe = wanted.recipe
     if recipe.kind == "preference":
-        return _as_line
+        return _as_side
     if recipe.kind == "trajectories":
         return partial(_of_steps, wanted.row)
     if recipe.per_turn or recipe.kind == "unpaired":
         return partial(_of_turns, wanted.row, recipe)
-    return partial(_of_rollout, wanted.row)
+    if recipe.kind == "prompts":
+        return partial(_of_prompt, wanted.row)
+    return partial(_of_rollout, wanted.row, recipe.tasks.select == "best")
 
 
 class _Target:
@@ -233,20 +236,62 @@ def _as_line(line: bytes, _: Rollout) -> tuple[bytes, ...]:
     return (line,)
 
 
-def _of_rollout(row: Row, _: bytes, rollout: Rollout) -> tuple[bytes, ...]:
+def _as_side(line: bytes, rollout: Rollout) -> tuple[bytes, ...]:
+    if rollout.worse is None:
+        _demand_answer(rollout)
+        _demand_reward(rollout)
+    return (line,)
+
+
+def _of_prompt(row: Row, _: bytes, rollout: Rollout) -> tuple[bytes, ...]:
+    return (_encode(row(rollout)),)
+
+
+def _of_rollout(row: Row, judged: bool, _: bytes, rollout: Rollout) -> tuple[bytes, ...]:
+    if not rollout.completion or rollout.worse is not None:
+        _demand_answer(rollout)
+    if judged:
+        _demand_reward(rollout)
     return (_encode(row(rollout)),)
 
 
 def _of_steps(row: Row, _: bytes, rollout: Rollout) -> tuple[bytes, ...]:
+    _demand_answer(rollout)
+    _demand_reward(rollout)
     return (_encode(row(trajectory(rollout))),)
 
 
 def _of_turns(row: Row, recipe: Recipe, _: bytes, rollout: Rollout) -> list[bytes]:
-    each: Iterable[Any] = by_turn(rollout) if recipe.per_turn else (rollout,)
     if recipe.kind == "unpaired":
-        good = rollout.reward >= recipe.good_from
-        each = (Judged(turn, good) for turn in each)
-    return [_encode(row(turn)) for turn in each]
+        return [
+            _encode(row(Judged(turn, good)))
+            for side, good in _judged(rollout, recipe)
+            for turn in (by_turn(side) if recipe.per_turn else (side,))
+        ]
+    _demand_answer(rollout)
+    return [_encode(row(turn)) for turn in by_turn(rollout)]
+
+
+def _judged(rollout: Rollout, recipe: Recipe) -> Sequence[tuple[Rollout, bool]]:
+    """A rollout and whether it is good; of a pair both sides."""
+    if rollout.worse is not None:
+        return (rollout, True), (rollout.worse, False)
+    _demand_answer(rollout)
+    return ((rollout, _demand_reward(rollout) >= recipe.good_from),)
+
+
+def _demand_answer(rollout: Rollout) -> None:
+    """See that there is one answer of the model to learn from."""
+    if rollout.worse is not None:
+        raise Damaged("a pair of a chosen and a rejected answer, which is data for dpo, rm and kto")
+    if not rollout.completion:
+        raise Damaged("an input without a response, which is data for online algorithms only")
+
+
+def _demand_reward(rollout: Rollout) -> float:
+    if rollout.reward is None:
+        raise Damaged(NO_REWARD)
+    return rollout.reward
 
 
 _encode = msgspec.json.Encoder().encode

@@ -61,8 +61,8 @@ def pair(better: Rollout, worse: Rollout, *, whole: bool = False) -> Pair | None
         chosen=better.completion[start:end],
         rejected=worse.completion[start:end],
         tools=better.tools,
-        chosen_reward=better.reward,
-        rejected_reward=worse.reward,
+        chosen_reward=better.reward or 0.0,
+        rejected_reward=worse.reward or 0.0,
         task=better.task,
     )
 
@@ -70,7 +70,7 @@ def pair(better: Rollout, worse: Rollout, *, whole: bool = False) -> Pair | None
 def trajectory(rollout: Rollout) -> Trajectory:
     """The steps of a rollout."""
     places = [at for at, message in enumerate(rollout.completion) if message.role == "assistant"]
-    rewards = [0.0] * (turns(rollout) - 1) + [rollout.reward]
+    rewards = [0.0] * (turns(rollout) - 1) + [rollout.reward or 0.0]
     return Trajectory(
         task=rollout.task,
         states=[[*rollout.prompt, *rollout.completion[:at]] for at in places],
