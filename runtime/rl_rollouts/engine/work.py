@@ -7,6 +7,7 @@
 
 import fcntl
 import os
+import re
 import shutil
 import sys
 from collections.abc import Iterator, Mapping, Sequence
@@ -26,6 +27,7 @@ from .write import explained
 DONE = "done.json"
 PLAN = "plan.json"
 LIBRARY = __name__.partition(".")[0]
+INSTALLED = re.compile(r"[/\\](site|dist)-packages[/\\]")
 
 
 class Work:
@@ -142,12 +144,11 @@ def _own() -> set[Path]:
     """The user's: hooks, and what they import, now or when they are called."""
     main = sys.modules["__main__"]
     folder = Path(getattr(main, "__file__", None) or sys.argv[0]).resolve().parent
-    imported = (getattr(module, "__file__", None) for module in list(sys.modules.values()))
-    paths = {Path(file).resolve() for file in imported if file}
+    imported = {getattr(module, "__file__", None) for module in list(sys.modules.values())}
     # Environments often lie in a project's folder.
-    installed = {"site-packages", "dist-packages"}
-    own = {path for path in paths if path.is_relative_to(folder) and not installed & {*path.parts}}
-    return own.union(folder.glob("*.py"))
+    paths = [Path(file) for file in imported if file and not INSTALLED.search(file)]
+    near = {each for each in {p.parent for p in paths} if each.resolve().is_relative_to(folder)}
+    return {path.resolve() for path in paths if path.parent in near}.union(folder.glob("*.py"))
 
 
 def _source(path: Path) -> bytes:
