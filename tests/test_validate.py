@@ -150,7 +150,7 @@ CALL = (*TURN, "tool_calls", 0, "function")
     [
         ("sft", ["task"], REMOVED, '"task" is a required property'),
         ("sft", ["tsak"], 1, "('tsak' was unexpected)"),
-        ("sft", ["reward"], "1", 'reward: "1" is not of type "number"'),
+        ("sft", ["reward"], "1", 'reward: "1" is not of types "null", "number"'),
         ("sft", [*TURN, "role"], "user", 'completion.0.role: "assistant" was expected'),
         ("sft", ["prompt", 1, "role"], "bot", "prompt.1.role: "),
         ("sft", [*TURN, "content"], None, "completion.0.content: null"),
@@ -279,7 +279,7 @@ def test_a_line_of_megabytes_is_read_and_never_printed(command: Callable[..., Re
     write(Path("data.jsonl"), good, {**SFT, "reward": text}, {**good, "completion": text})
     done = command("data.jsonl")
     assert "2 of 3 rows" in done.stderr and len(done.stderr) < 2_000
-    assert 'is not of type "number"' in done.stderr and 'is not of type "array"' in done.stderr
+    assert 'is not of types "null", "number"' in done.stderr and 'is not of type "array"' in done.stderr
 
 
 # --- the command ---

@@ -6,7 +6,7 @@ from typing import Any, Literal, NamedTuple
 
 import msgspec
 
-from .data.build import Judged, by_turn, trajectory
+from .data.build import Judged, by_turn, demand_answer, demand_reward, trajectory
 from .data.filter import Rules, TaskRules
 from .data.hooks import NO_HOOKS, Hooks
 from .data.normalise import Shape
@@ -20,7 +20,6 @@ from .engine.run import Delivery, Options, Run, running
 from .engine.stage import Job
 from .engine.streams import EVALUATION, TRAIN, Bodies, Making
 from .engine.write import beside
-from .errors import NO_REWARD, Damaged
 from .values import Kind
 
 MORE = "Give more rollouts, or hold out fewer tasks with --eval_share."
@@ -35,6 +34,8 @@ class Recipe(msgspec.Struct, frozen=True):
     eval_share: float = 0.1
     """Share of tasks held out, 0 to 1."""
     min_reward: float | None = None
+    keep_masked: bool = False
+    keep_failed: bool = False
     good_from: float = 0.5
     """Lowest reward of a good rollout, for unpaired data."""
     tasks: TaskRules = TaskRules()
@@ -108,12 +109,19 @@ def prepare(
     """Build rows in one pass: of each kind training rows and held-out rows, and held-out prompts.
 
     Args:
-        wanted: kinds that share `eval_share` and `min_reward`.
+        wanted: kinds that share `eval_share`, `min_reward`, `keep_masked` and `keep_failed`.
         prompt_row: what `evaluate.py` wants of a held-out task.
     """
     makings = _makings(wanted)
     first = wanted[0].recipe
-    rules = Rules(first.min_reward, keep_truncated=True, keep_masked=True, keep_failed=True)
+    # What the model did is trained by other kinds; a prompt is one whatever came of it.
+    only_asks = first.kind == "prompts"
+    rules = Rules(
+        first.min_reward,
+        keep_truncated=True,
+        keep_masked=first.keep_masked or only_asks,
+        keep_failed=first.keep_failed or only_asks,
+    )
     prompted = partial(_prompt, prompt_row)
     job = Job(options.output, shape, hooks, rules, makings, first.eval_share, prompted)
     targets = [_Target(options, each, several=len(wanted) > 1) for each in wanted]
@@ -238,8 +246,8 @@ def _as_line(line: bytes, _: Rollout) -> tuple[bytes, ...]:
 
 def _as_side(line: bytes, rollout: Rollout) -> tuple[bytes, ...]:
     if rollout.worse is None:
-        _demand_answer(rollout)
-        _demand_reward(rollout)
+        demand_answer(rollout)
+        demand_reward(rollout)
     return (line,)
 
 
@@ -249,15 +257,15 @@ def _of_prompt(row: Row, _: bytes, rollout: Rollout) -> tuple[bytes, ...]:
 
 def _of_rollout(row: Row, judged: bool, _: bytes, rollout: Rollout) -> tuple[bytes, ...]:
     if not rollout.completion or rollout.worse is not None:
-        _demand_answer(rollout)
+        demand_answer(rollout)
     if judged:
-        _demand_reward(rollout)
+        demand_reward(rollout)
     return (_encode(row(rollout)),)
 
 
 def _of_steps(row: Row, _: bytes, rollout: Rollout) -> tuple[bytes, ...]:
-    _demand_answer(rollout)
-    _demand_reward(rollout)
+    demand_answer(rollout)
+    demand_reward(rollout)
     return (_encode(row(trajectory(rollout))),)
 
 
@@ -268,7 +276,7 @@ def _of_turns(row: Row, recipe: Recipe, _: bytes, rollout: Rollout) -> list[byte
             for side, good in _judged(rollout, recipe)
             for turn in (by_turn(side) if recipe.per_turn else (side,))
         ]
-    _demand_answer(rollout)
+    demand_answer(rollout)
     return [_encode(row(turn)) for turn in by_turn(rollout)]
 
 
@@ -276,22 +284,8 @@ def _judged(rollout: Rollout, recipe: Recipe) -> Sequence[tuple[Rollout, bool]]:
     """A rollout and whether it is good; of a pair both sides."""
     if rollout.worse is not None:
         return (rollout, True), (rollout.worse, False)
-    _demand_answer(rollout)
-    return ((rollout, _demand_reward(rollout) >= recipe.good_from),)
-
-
-def _demand_answer(rollout: Rollout) -> None:
-    """See that there is one answer of the model to learn from."""
-    if rollout.worse is not None:
-        raise Damaged("a pair of a chosen and a rejected answer, which is data for dpo, rm and kto")
-    if not rollout.completion:
-        raise Damaged("an input without a response, which is data for online algorithms only")
-
-
-def _demand_reward(rollout: Rollout) -> float:
-    if rollout.reward is None:
-        raise Damaged(NO_REWARD)
-    return rollout.reward
+    demand_answer(rollout)
+    return ((rollout, demand_reward(rollout) >= recipe.good_from),)
 
 
 _encode = msgspec.json.Encoder().encode

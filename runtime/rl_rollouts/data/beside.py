@@ -40,7 +40,10 @@ def thought_of(message: Item) -> msgspec.Raw:
             continue
         if is_text(value):
             return value  # type: ignore[no-any-return]
-        if text := _thoughts(msgspec.json.decode(value)):
+        found = msgspec.json.decode(value)
+        if isinstance(found, bool | int | float):
+            continue  # whether, or how hard, the model thought
+        if text := _thoughts(found):
             return raw(text)
     return ABSENT
 
@@ -109,9 +112,11 @@ def _thoughts(value: Any) -> str:
         return value
     if isinstance(value, list):
         return "\n".join(filter(None, map(_thoughts, value)))
-    if value is None or isinstance(value, bool | int | float):
-        return ""  # whether, or how hard, the model thought
-    if value.get("type") in HIDDEN:
+    if value is None:
+        return ""
+    if not isinstance(value, dict):
+        raise SetAside("reasoning in a form that is not known")
+    if str(value.get("type")) in HIDDEN:
         return ""
     for key in TEXTS:
         if value.get(key):

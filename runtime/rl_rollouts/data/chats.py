@@ -12,7 +12,6 @@ from .beside import is_learned, parted, thought_of
 from .content import is_text, plain
 from .conversation import END_OF_TURN
 from .record import NOTHING_BESIDE, Item, beside
-from .rollout import ABSENT
 
 RESULTS = ("tool", "function")
 """Roles of messages that hold what a tool returned."""
@@ -113,7 +112,7 @@ def _turn(message: Item) -> Iterator[Item]:
     yield Item(
         type="message",
         role="assistant",
-        content=content or ABSENT,
+        content=content,  # type: ignore[arg-type]
         reward=message.reward,
         weight=is_learned(message),
     )
@@ -127,8 +126,8 @@ def _calls(message: Item) -> Iterator[Item]:
         calls = [_decoded(message.function_call)]
     if not isinstance(calls, list | None):
         raise Damaged("tool_calls is not a list")
-    for call in calls or []:
-        call = plain(call, "a tool call is")
+    for each in calls or []:
+        call = plain(each, "a tool call is")
         function = plain(call.get("function", call), "a tool call is") if type(call) is dict else 0
         if not isinstance(function, dict):
             raise Damaged("a tool call is not an object")

@@ -20,7 +20,7 @@ EMPTY = (ABSENT, *map(msgspec.Raw, (b"null", b"false", b'""', b"{}", b"[]")))
 
 def fate_of(record: Record) -> tuple[bool, bool]:
     """Whether a rollout was truncated, and whether it failed."""
-    stops = record.finish_reason, record.stop_reason
+    stops: tuple[Any, ...] = record.finish_reason, record.stop_reason
     cut = record.is_truncated is True or record.truncated is True
     failed = record.failure is not None or record.error not in EMPTY
     response = record.response
@@ -28,7 +28,7 @@ def fate_of(record: Record) -> tuple[bool, bool]:
         details = response.incomplete_details
         reason = details.get("reason") if type(details) is dict else None
         cut = cut or reason == "max_output_tokens" or response.status == "incomplete"
-        failed = failed or bool(response.error) or response.status in WENT_WRONG
+        failed = failed or bool(response.error) or _lower(response.status) in WENT_WRONG
     else:
         stops = (*stops, *_of_last_turn(record))
     if stops != (None, None):

@@ -47,7 +47,7 @@ def settle_form(record: Record, keys: Any) -> None:
     if type(record.responses_create_params) is Request:
         return
     if isinstance(record.responses_create_params, str):
-        _read_json_texts(record)
+        _read_json_texts(record, record.responses_create_params)
     elif record.conversations not in NOTHING:
         record.messages = _of_people(plain(msgspec.json.decode(record.conversations), "it is"))
     elif record.chosen is not None or record.rejected is not None:
@@ -72,12 +72,10 @@ def answer_of(record: Record) -> msgspec.Raw:
     return record.answer if asked and record.answer else NULL
 
 
-def _read_json_texts(record: Record) -> None:
+def _read_json_texts(record: Record, request: str) -> None:
     """A rollout of NeMo Gym of which parts are JSON text."""
     try:
-        record.responses_create_params = msgspec.json.decode(
-            record.responses_create_params, type=Request
-        )
+        record.responses_create_params = msgspec.json.decode(request, type=Request)
         if isinstance(record.response, str):
             record.response = msgspec.json.decode(record.response, type=Response)
     except (msgspec.DecodeError, RecursionError):
@@ -114,7 +112,7 @@ def _read_preference(record: Record) -> None:
     for name in ("chosen", "rejected"):
         value: Items = getattr(record, name)
         if isinstance(value, str):
-            value = written(value) or _transcript(value) or [Item(role="assistant", content=raw(value))]
+            value = _said(value)
         if not isinstance(value, list) or not value:
             raise Damaged(f"{name} is neither text nor messages")
         sides.append(value)
@@ -126,13 +124,18 @@ def _read_preference(record: Record) -> None:
     )
 
 
+def _said(text: str) -> list[Any]:
+    """One side of a pair that is text: messages in it, a transcript, or an answer."""
+    return written(text) or _transcript(text) or [Item(role="assistant", content=raw(text))]
+
+
 def _begins_with_model(messages: list[Any]) -> bool:
     return isinstance(messages[0], Item) and messages[0].role == "assistant"
 
 
 def _messages(value: Items, role: str) -> list[Any]:
     if isinstance(value, str):
-        return written(value) or [Item(role=role, content=raw(value))]
+        return list[Any](written(value) or ()) or [Item(role=role, content=raw(value))]
     return value if isinstance(value, list) else [value]
 
 
@@ -155,7 +158,9 @@ def _read_question(record: Record, keys: Any) -> None:
     elif is_text(record.question):
         record.prompt = _text(record.question)
     else:
-        raise Damaged(f"it is in no form that is known: its keys are {', '.join(keys()[:SHOWN])}")
+        raise Damaged(
+            f"it is in no form that is known: its keys are {', '.join(list(keys())[:SHOWN])}"
+        )
 
 
 def _text(value: msgspec.Raw) -> str:

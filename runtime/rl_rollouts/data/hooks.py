@@ -136,8 +136,8 @@ def change(rollout: Rollout, hooks: Hooks) -> Rollout | None:
     found = called(hooks.change, rollout)
     if found is None or (worse is None and rollout.worse is not None):
         return None
-    found.worse = worse
     changed = _whole(found, hooks.change)
+    changed.worse = worse
     if before is not None and _text(changed) != before:
         changed.turn_tokens = None  # of what stands there now they are not known
     return changed

@@ -24,9 +24,9 @@ from .record import (
     Request,
     Response,
     demand_text,
-    keys_of,
     metadata_of,
     parse,
+    values_of,
 )
 from .rollout import ABSENT, NULL, Head, Message, Rollout, raw
 from .same import hash_of_same, said, same_text
@@ -80,7 +80,7 @@ def head_of(record: Record, line: bytes, shape: Shape) -> Head:
     Raises:
         Damaged: when it is in no form that is known, or its reward is no number.
     """
-    settle_form(record, partial(keys_of, line))
+    settle_form(record, partial(values_of, line))
     given = record.reward
     reward = None if given is None else given.value
     if type(reward) is not float or not math.isfinite(reward) or shape.reward_key is not None:
@@ -190,8 +190,9 @@ def _read_chat(chat: Conversation, record: Record) -> None:
     chat.extend(list(chats.items_of(_items(record.prompt))))
     chat.end_of_prompt()
     if isinstance(answer, Response):
-        answer = responses.message_of(answer)
-    chat.extend(list(chats.items_of(_items(answer, role="assistant"))))
+        chat.extend(list(chats.items_of(responses.message_of(answer))))
+    else:
+        chat.extend(list(chats.items_of(_items(answer, role="assistant"))))
 
 
 def _items(value: Any, role: str = "user") -> list[Any]:
@@ -291,6 +292,12 @@ def _task(record: Record, agent: str | None, prompt: list[Message]) -> str:
     if type(index) is int or type(index) is str:
         return f"{agent or ''}:{index}:{hash_of_same(prompt):016x}"
     return f"prompt:{xxhash.xxh3_128_hexdigest(same_text(prompt))}"
+
+
+def number_of(task: str) -> str | None:
+    """Agent and number of a task that has them."""
+    number, _, _ = task.rpartition(":")
+    return None if number in {"", "prompt"} else number
 
 
 def _tools(record: Record) -> msgspec.Raw:

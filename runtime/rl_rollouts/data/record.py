@@ -236,23 +236,19 @@ def demand_text(data: bytes) -> None:
 
 def metadata_of(data: bytes) -> dict[str, msgspec.Raw]:
     """What stands on a record beside the rollout itself; a line that `parse` accepts."""
-    try:
-        values = _decode_values(data)
-    except msgspec.DecodeError:
-        values = _decode_values(_rewritten(data))
     return {
         key: value
-        for key, value in values.items()
+        for key, value in values_of(data).items()
         if key not in READ and not key.startswith("_ng_")
     }
 
 
-def keys_of(data: bytes) -> list[str]:
-    """All keys of a line that `parse` accepts."""
+def values_of(data: bytes) -> dict[str, msgspec.Raw]:
+    """All values of a line that `parse` accepts, not decoded."""
     try:
-        return list(_decode_values(data))
+        return _decode_values(data)
     except msgspec.DecodeError:
-        return list(_decode_values(_rewritten(data)))
+        return _decode_values(_rewritten(data))
 
 
 class Metadata(msgspec.Struct, gc=False):
@@ -288,7 +284,7 @@ def _parse_leniently(data: bytes, problem: str) -> Record:
     except RecursionError:
         raise Damaged("the line is nested too deeply") from None
     except msgspec.ValidationError:
-        raise Damaged(f"the line is no object with the keys of a rollout: {problem}") from None
+        raise Damaged(f"the line is no JSON object: {problem}") from None
     except msgspec.DecodeError:
         # All else that Python accepts has been rewritten.
         raise Damaged("half of a surrogate pair, which is no character") from None

@@ -105,7 +105,7 @@ def _chat_tool(tool: Any) -> Json:
     if not isinstance(tool, dict):
         raise Damaged("tools is not a list of objects")
     kind = tool.get("type")
-    if kind not in {None, "function", "custom"} or (kind == "custom" and "input_schema" not in tool):
+    if kind not in (None, "function") and "input_schema" not in tool:
         raise SetAside(f"a tool of type {kind} has no schema to show to the model")
     function = tool.get("function", tool)
     if not isinstance(function, dict) or not isinstance(function.get("name"), str):
@@ -119,4 +119,3 @@ def _chat_tool(tool: Any) -> Json:
     found |= {} if schema is None else {"parameters": schema}
     found |= {} if function.get("strict") is None else {"strict": function["strict"]}
     return {"type": "function", "function": found}
-

@@ -260,9 +260,7 @@ def _of_rollouts(entries: Iterable[Entry], dropped: "array[int]", picks: Picks) 
             yield entry
 
 
-def _sides(
-    spans: Spans, better: Entry, worse: Entry, pairing: Pairing
-) -> tuple[Rollout, Rollout]:
+def _sides(spans: Spans, better: Entry, worse: Entry, pairing: Pairing) -> tuple[Rollout, Rollout]:
     """Two rollouts, or the two sides of a record that is a pair."""
     first = _rollout(spans, better, pairing)
     return first, first.worse or _rollout(spans, worse, pairing)

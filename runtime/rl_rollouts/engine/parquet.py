@@ -34,8 +34,9 @@ def columns(row: type[msgspec.Struct]) -> dict[str, Any]:
 
 def _alone(kind: Any) -> Any:
     """Of a type that may be null the other one, as every column may hold null."""
-    others = [each for each in get_args(kind) if each is not type(None)]
-    return others[0] if others[:1] == others and others[0] in SCALARS else kind
+    inner = get_args(kind)
+    others = [each for each in inner if each is not type(None)]
+    return others[0] if len(others) < len(inner) and others[0] in SCALARS else kind
 
 
 class Parquet(Output):

@@ -211,7 +211,7 @@ class _Span:
                 for writing, _ in made:
                     self._leave_out(line, error, writing.making)
                 return
-            prompts.write(prompt, line, rollout, task)
+            prompts.write(prompt, line, task)
         for writing, bodies in made:
             writing.write(side, bodies, line, rollout, task)
 

@@ -125,7 +125,7 @@ class Prompts:
         self._index = files.index(PROMPTS_INDEX)
         self._stream: Stream | None = None
 
-    def write(self, body: bytes, line: Line, rollout: Rollout, task: int) -> None:
+    def write(self, body: bytes, line: Line, task: int) -> None:
         if self._stream is None:
             self._stream = Stream(self._files, PROMPTS, self._span)
         number = self._stream.add(body, line)
