@@ -361,11 +361,11 @@ def test_a_file_that_no_row_can_be_read_from_is_bad_rows(command: Callable[..., 
 
 
 def test_as_a_module_in_a_process_of_its_own(tmp_path: Path) -> None:
-    write(tmp_path / "data.jsonl", SFT, {**SFT, "reward": None})
+    write(tmp_path / "data.jsonl", SFT, {**SFT, "reward": "high"})
     words = [sys.executable, "-m", "rl_rollouts.validate", "data.jsonl"]
     done = run(words, tmp_path, env=ENVIRONMENT)
     assert done.returncode == 1 and "Traceback" not in done.stderr
-    assert "data.jsonl:2: reward: null is not of type" in done.stderr
+    assert "data.jsonl:2: reward: "high" is not of types" in done.stderr
 
 
 def test_without_jsonschema_rs_it_is_said_what_to_install(
