@@ -15,7 +15,7 @@ from scaffolder.vocabulary import ALGORITHMS, Algorithm
 GLANCE = 32 * 2**20
 """Bytes that a glance reads, in equal parts of all files."""
 DPO_SHARE = 0.2
-"""Share of tasks with different rewards from which preferences are worth recommending."""
+"""Pairs a task from which on preferences are worth recommending."""
 
 
 @dataclass(frozen=True)
@@ -121,17 +121,19 @@ def _judged(algorithm: Algorithm, summary: Mapping[str, Any]) -> tuple[bool, str
     tasks, rollouts, solved = summary["tasks"], summary["rollouts"], summary["solved"]
     about = "" if tasks["share"] == 1 else "about "
     kind = library.dataset_kind(algorithm)
+    uses = summary["uses"]
     if kind == "preference":
-        differing = tasks["differing"]
-        words = f"{differing:,} of {about}{tasks['count']:,} tasks have two or more different"
-        return differing > 0, f"{words} rewards"
+        words = f"{uses['pairs']:,} pairs of {about}{tasks['count']:,} tasks"
+        return uses["pairs"] > 0, words
     if kind == "unpaired":
-        good, bad = solved, rollouts - solved
-        return good > 0 and bad > 0, f"{good:,} good and {bad:,} bad rollouts"
+        good, bad = uses["good"], uses["bad"]
+        return good > 0 and bad > 0, f"{good:,} good and {bad:,} bad answers"
     if kind == "prompts":
         truth = summary["marks"]["ground_truth"]
         words = f"{about}{tasks['count']:,} tasks, {tasks['sometimes']:,} of them sometimes solved"
         return tasks["count"] > 0, f"{words}; {truth:,} of {rollouts:,} rollouts say what is right"
+    if not uses["judged"]:
+        return uses["answers"] > 0, f"{uses['answers']:,} answers, without rewards"
     return solved > 0, f"{solved:,} of {rollouts:,} rollouts solved their task"
 
 
@@ -139,6 +141,6 @@ def _recommended(summary: Mapping[str, Any], uses: Sequence[Use]) -> str | None:
     """Preferences where enough tasks have them, else what imitates the solved ones."""
     possible = [use.algorithm for use in uses if use.feasible and use.frameworks]
     tasks = summary["tasks"]
-    if "dpo" in possible and tasks["differing"] >= DPO_SHARE * tasks["count"]:
+    if "dpo" in possible and summary["uses"]["pairs"] >= DPO_SHARE * tasks["count"]:
         return "dpo"
     return "sft" if "sft" in possible else next(iter(possible), None)

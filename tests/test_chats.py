@@ -8,6 +8,7 @@ import pytest
 
 from rl_rollouts.data.normalise import Shape, normalise
 from rl_rollouts.data.rollout import Rollout
+from rl_rollouts.data.same import hash_of_same
 from rl_rollouts.errors import Damaged, SetAside, Unusable
 from rollouts import (
     Json,
@@ -68,7 +69,8 @@ def test_a_chat_with_everything() -> None:
         "reasoning_content": "first",
         "tool_calls": [{"id": "c1", "type": "function", "function": function}],
     }
-    assert (rollout.task, rollout.agent, rollout.truncated) == ("shop:t7", "shop", True)
+    task = f"shop:t7:{hash_of_same(rollout.prompt):016x}"
+    assert (rollout.task, rollout.agent, rollout.truncated) == (task, "shop", True)
     assert json.loads(bytes(rollout.tools)) == [tool]
     assert json.loads(bytes(rollout.ground_truth)) == {"a": 1}
     assert bytes(rollout.metadata["level"]) == b"3"
@@ -101,8 +103,7 @@ def test_forms_of_chats(row: Json, expected: list[str]) -> None:
 @pytest.mark.parametrize(
     ("row", "kind", "reason"),
     [
-        (chat(), SetAside, "wrote nothing"),
-        (chat(asks()), SetAside, "wrote nothing"),
+        (chat(), SetAside, "the prompt is not in the record"),
         (chat(replies("a")), SetAside, "prompt is not in the record"),
         (chat(asks(), replies("")), SetAside, "wrote nothing"),
         (chat(asks(), replies("a"), replies("b")), SetAside, "two turns"),
@@ -116,13 +117,11 @@ def test_forms_of_chats(row: Json, expected: list[str]) -> None:
         (chat(asks(), replies("a", tool_calls=[{"function": 5}])), Damaged, "is not an object"),
         (chat(asks(), replies("a", tool_calls=[{"function": {}}])), SetAside, "has no name"),
         (chat(asks(), replies(5)), Damaged, "content is a int"),
-        (chat(asks(), replies("a", reasoning_content=[5])), Damaged, "part of content"),
+        (chat(asks(), replies("a", reasoning_content=[5])), SetAside, "reasoning in a form"),
         ({"messages": ["text"], "reward": 1}, Damaged, "a message is a str"),
         ({"messages": {"a": 1}, "reward": 1}, Damaged, "a conversation is a dict"),
-        ({"messages": "text", "reward": 1}, SetAside, "wrote nothing"),
-        (chat(asks(), replies("a"), reward=None), Damaged, "no reward"),
-        ({"prompt": "q", "reward": 1}, Damaged, "no rollout in a form that is known"),
-        ({"response": "a", "reward": 1}, Damaged, "no rollout in a form that is known"),
+        ({"messages": "text", "reward": 1}, Damaged, "messages is text"),
+        ({"response": "a", "reward": 1}, Damaged, "no form that is known"),
         ({"prompt": "q", "response": "", "reward": 1}, SetAside, "wrote nothing"),
         ({"prompt": [], "response": "a", "reward": 1}, SetAside, "prompt is not in the record"),
         ({"prompt": 5, "response": "a", "reward": 1}, Damaged, "a conversation is a"),

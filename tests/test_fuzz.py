@@ -89,7 +89,8 @@ def outcome(line: bytes, shape: Shape = SHAPES[0]) -> Rollout | None:
         row = json.loads(msgspec.json.encode(custom.sft(rollout)))
     except RecursionError:
         return None
-    assert row["prompt"] and row["completion"][0]["role"] == "assistant"
+    assert row["prompt"]
+    assert not row["completion"] or row["completion"][0]["role"] == "assistant"
     for message in [*rollout.prompt, *rollout.completion]:
         assert isinstance(message.text, str) and isinstance(message.thought, str)
     return rollout

@@ -60,8 +60,8 @@ def test_what_is_there_is_counted(mixed: Path) -> None:
 def test_each_algorithm_is_judged_by_what_it_needs(mixed: Path) -> None:
     found = report(str(mixed))
     assert use(found, "sft")["reason"] == "5 of 10 rollouts solved their task"
-    assert use(found, "dpo")["reason"] == "3 of 5 tasks have two or more different rewards"
-    assert use(found, "kto")["reason"] == "5 good and 5 bad rollouts"
+    assert use(found, "dpo")["reason"] == "3 pairs of 5 tasks"
+    assert use(found, "kto")["reason"] == "5 good and 5 bad answers"
     assert "5 tasks, 3 of them sometimes solved" in use(found, "grpo")["reason"]
     assert "10 of 10 rollouts say what is right" in use(found, "grpo")["reason"]
 

@@ -9,6 +9,7 @@ import pytest
 
 from rl_rollouts.data.normalise import Shape, normalise
 from rl_rollouts.data.rollout import Function, Rollout, ToolCall, message
+from rl_rollouts.data.same import hash_of_same
 from rl_rollouts.errors import Damaged, SetAside, Unusable
 from rollouts import Json, calls, encoded, record, result, says, thinks, user
 
@@ -129,7 +130,7 @@ def test_flags_task_and_metadata() -> None:
     )
     assert (rollout.truncated, rollout.masked, rollout.failed) == (True, True, False)
     assert (rollout.task, rollout.agent, bytes(rollout.ground_truth)) == (
-        "solver:7",
+        f"solver:7:{hash_of_same(rollout.prompt):016x}",
         "solver",
         b'"4"',
     )
@@ -168,20 +169,18 @@ DAMAGED: list[tuple[Json, str]] = [
     (record([says("a")], [user({"text": "q"})]), "content is a dict"),
     (record([says("a")], [user([5])]), "a part of content is a int"),
     (record([calls(5)]), "id of a call"),  # type: ignore[arg-type]
-    (record([says("a")], reward=None), "no reward"),
     (record([says("a")], reward=True), "the reward is not a number: True"),
     (record([says("a")], reward="1"), "the reward is not a number: '1'"),
     (record([says("a")], reward=[1.0]), "the reward is not a number"),
     (record([says("a")], reward=float("nan")), "the reward is not a number: 'NaN'"),
     (record([says("a")], reward=float("-inf")), "the reward is not a number: '-Infinity'"),
     (record([says("a")], reward=10**400), "the reward is not finite"),
-    ({"reward": 1.0, "response": {"output": []}}, "no responses_create_params"),
-    ({"reward": 1.0, "responses_create_params": {"input": "q"}}, "no response"),
-    ({"reward": 1.0}, "no responses_create_params"),
-    ({"responses_create_params": {"input": "q"}}, "no reward"),
+    ({"reward": 1.0, "response": {"output": []}}, "no form that is known: its keys are reward, response"),
+    ({"reward": 1.0, "response": "a"}, "no form"),
+    ({"reward": 1.0}, "no form that is known: its keys are reward"),
     (
         record([says("a")], responses_create_params={"input": "q", "tools": ["look"]}),
-        "tools is not",
+        "a tool is text that is not JSON",
     ),
 ]
 ASIDE: list[tuple[Json, str]] = [
@@ -255,7 +254,7 @@ LINE = encoded(record([says("answer")], note="remark"))
         *((LINE.replace(at, b"\\ud83d"), "surrogate") for at in (b"answer", b"remark", b"user")),
         (LINE.replace(b"1.0", b"1e999"), "not a number: '1e999'"),
         (LINE.replace(b"1.0", b"1" * 5000), "not JSON"),
-        *((scalar, "no object") for scalar in (b"1", b'"text"', b"null", b"true", b"[]")),
+        *((scalar, "no JSON object") for scalar in (b"1", b'"text"', b"null", b"true", b"[]")),
         (LINE[:-1] + b', "reward": 0.25}', "reward stands twice"),
         (LINE[:-1] + b', "response": {"output": []}}', "response stands twice"),
         (LINE[:-1] + b', "responses_create_params": {}}', "responses_create_params stands twice"),

@@ -121,7 +121,7 @@ ODD: list[tuple[bytes, str | None]] = [
     *((bomb * 100_000, "nested too deeply") for bomb in (b"[", b'{"a":')),
     (b"[" * 100_000 + b"]" * 100_000, "nested too deeply"),
     (b'{"reward": ' + b"1" * 5000 + b"}", "not JSON"),
-    *((scalar, "no object") for scalar in (b"1", b'"text"', b"null", b"true", b"[]")),
+    *((scalar, "no JSON object") for scalar in (b"1", b'"text"', b"null", b"true", b"[]")),
     (b"<PLACEHOLDER ROW>", "not JSON"),
     (LINES[9] + LINES[9], "not JSON"),
     (LINES[9][:-20], "the last line was cut off while it was written: the line is not JSON"),

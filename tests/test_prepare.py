@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from inside import CUSTOM, counted, inside
+from rl_rollouts.data.normalise import normalise
 from rollouts import (
     Json,
     asks,
@@ -66,10 +67,17 @@ def test_sft_rows_and_prompts(tmp_path: Path) -> None:
     assert rows == [{"prompt": prompt, "completion": completion, "tools": tools}]
     assert held_out == prompts == []
     others = [json.loads(each) for each in LINES]
-    _, held_out, prompts = prepared(tmp_path, [row, *others], "--eval_share 0.9")
+    _, held_out, prompts = prepared(tmp_path, [row, *others], "--eval_share 0.99")
     assert rows[0] in held_out
-    known = {"task": "math:3", "ground_truth": "4", "metadata": {"expected_answer": "4"}}
+    known = {"task": task_of(row), "ground_truth": "4", "metadata": {"expected_answer": "4"}}
     assert {**known, "prompt": prompt, "tools": tools} in prompts
+
+
+def task_of(row: Json) -> str:
+    """A task has the agent and the number of NeMo Gym, and what tells its prompt from others."""
+    task = normalise(json.dumps(row).encode()).task
+    assert task.startswith("math:3:")
+    return task
 
 
 def looks(seen: str, end: str, ids: str) -> list[Json]:
@@ -195,7 +203,7 @@ def test_rows_of_custom_trainers(tmp_path: Path, kind: str, expected: Json) -> N
     row, *others = prepared(
         tmp_path, [record(TWO, **GOOD)], f"--eval_share 0 --kind {kind}", CUSTOM
     )[0]
-    common = {"task": "math:3", "tools": None, "metadata": {"level": [1]}}
+    common = {"task": task_of(record(TWO, **GOOD)), "tools": None, "metadata": {"level": [1]}}
     prompt = {} if kind == "trajectories" else {"prompt": QUESTION}
     assert row == {**common, **prompt, **expected} and not others
 

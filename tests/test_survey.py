@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rl_rollouts.data.normalise import normalise
-from rl_rollouts.survey import Survey, findings, survey, tasks
+from rl_rollouts.survey import Survey, findings, survey, tasks, uses
 from rl_rollouts.survey.findings import percent
 from rl_rollouts.survey.spread import Spread, spread_of
 from rollouts import calls, result, says, thinks, user
@@ -124,6 +124,7 @@ def test_memory_has_a_limit(monkeypatch: pytest.MonkeyPatch) -> None:
     """More tasks, agents, tools, reasons and texts than are held are estimated, not stored."""
     monkeypatch.setattr(tasks, "MOST_TASKS", 400)
     monkeypatch.setattr(survey, "MOST_TEXTS", 400)
+    monkeypatch.setattr(uses, "MOST_GROUPS", 400)
     found, sizes = Survey(), []
     for index in range(6000):
         said = [calls("1", f"tool {index}"), result("1"), says(f"answer {index}")]

@@ -150,7 +150,7 @@ CALL = (*TURN, "tool_calls", 0, "function")
     [
         ("sft", ["task"], REMOVED, '"task" is a required property'),
         ("sft", ["tsak"], 1, "('tsak' was unexpected)"),
-        ("sft", ["reward"], "1", 'reward: "1" is not of type "number"'),
+        ("sft", ["reward"], "1", 'reward: "1" is not of types "null", "number"'),
         ("sft", [*TURN, "role"], "user", 'completion.0.role: "assistant" was expected'),
         ("sft", ["prompt", 1, "role"], "bot", "prompt.1.role: "),
         ("sft", [*TURN, "content"], None, "completion.0.content: null"),
@@ -279,7 +279,7 @@ def test_a_line_of_megabytes_is_read_and_never_printed(command: Callable[..., Re
     write(Path("data.jsonl"), good, {**SFT, "reward": text}, {**good, "completion": text})
     done = command("data.jsonl")
     assert "2 of 3 rows" in done.stderr and len(done.stderr) < 2_000
-    assert 'is not of type "number"' in done.stderr and 'is not of type "array"' in done.stderr
+    assert 'is not of types "null", "number"' in done.stderr and 'is not of type "array"' in done.stderr
 
 
 # --- the command ---
@@ -361,11 +361,11 @@ def test_a_file_that_no_row_can_be_read_from_is_bad_rows(command: Callable[..., 
 
 
 def test_as_a_module_in_a_process_of_its_own(tmp_path: Path) -> None:
-    write(tmp_path / "data.jsonl", SFT, {**SFT, "reward": None})
+    write(tmp_path / "data.jsonl", SFT, {**SFT, "reward": "high"})
     words = [sys.executable, "-m", "rl_rollouts.validate", "data.jsonl"]
     done = run(words, tmp_path, env=ENVIRONMENT)
     assert done.returncode == 1 and "Traceback" not in done.stderr
-    assert "data.jsonl:2: reward: null is not of type" in done.stderr
+    assert "data.jsonl:2: reward: "high" is not of types" in done.stderr
 
 
 def test_without_jsonschema_rs_it_is_said_what_to_install(

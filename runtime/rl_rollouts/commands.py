@@ -3,6 +3,7 @@
 import argparse
 import math
 import signal
+import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple, get_args
@@ -65,6 +66,10 @@ def parser_of(description: str | None) -> argparse.ArgumentParser:
         help="rollouts that end while reasoning, or lack what the model saw: set aside, or keep "
         "what stands before",
     )
+    add("--keep_masked", action="store_true", help="rollouts that the environment masked")
+    add("--keep_failed", action="store_true", help="rollouts that failed in the environment")
+    add("--reward_key", help="key of the reward (default: reward); a dot goes one level down")
+    add("--reward", type=float, help="reward of records that have none")
     return parser
 
 
@@ -97,6 +102,18 @@ def options_of(arguments: argparse.Namespace, suffixes: tuple[str, ...] = (".jso
     )
 
 
+def _shape(arguments: argparse.Namespace, **more: Any) -> Shape:
+    """What a rollout should look like."""
+    demand("--reward", arguments.reward, sys.float_info.max, -sys.float_info.max)
+    return Shape(
+        images=arguments.images,
+        incomplete=arguments.incomplete,
+        reward=arguments.reward,
+        reward_key=arguments.reward_key,
+        **more,
+    )
+
+
 def filter_command(description: str | None, *, keep: Keep | None = None) -> None:
     """Run filter_rollouts.py.
 
@@ -115,7 +132,7 @@ def filter_command(description: str | None, *, keep: Keep | None = None) -> None
     given = {**vars(arguments), "agents": tuple(arguments.agents), "select": "all"}
     rules = Rules(**{name: given[name] for name in Rules.__struct_fields__})
     tasks = TaskRules(**{name: given[name] for name in TaskRules.__struct_fields__})
-    shape = Shape(images=arguments.images, incomplete=arguments.incomplete)
+    shape = _shape(arguments)
     hooks = Hooks(read=project_read(), keep=keep)
     demand_sendable(hooks)
     filter_rollouts(options_of(arguments), rules, tasks, shape, _tokenizer(arguments), hooks)
@@ -148,8 +165,6 @@ def _add_rules(parser: argparse.ArgumentParser) -> None:
     one("--max_tokens", type=int, help="the same, with the tokenizer of --tokenizer")
     one("--tokenizer", help="model (default: the one in the trainer's config)")
     one("--keep_truncated", action="store_true", help="cut off at the token limit")
-    one("--keep_masked", action="store_true", help="masked by the environment")
-    one("--keep_failed", action="store_true", help="failed in the environment")
     task = parser.add_argument_group("rules over the rollouts of a task").add_argument
     task("--duplicates", choices=SAMENESS, default="keep", help="which conversations are the same")
     task("--max_per_task", type=int, help="rollouts, drawn at random but the same every time")
@@ -222,12 +237,8 @@ def prepare_command(
     wanted = wanted_of(arguments, kinds, rows, framework)
     demand_sendable([*hooks, *(rows[kind] for kind in kinds)])
     hooks = in_use(hooks)
-    shape = Shape(
-        reasoning=arguments.reasoning,
-        images=arguments.images,
-        incomplete=arguments.incomplete,
-        tokens=any(each.own or "tokens" in each.columns for each in wanted),
-    )
+    tokens = any(each.own or "tokens" in each.columns for each in wanted)
+    shape = _shape(arguments, reasoning=arguments.reasoning, tokens=tokens)
     prepare(options_of(arguments, (".jsonl", ".parquet")), wanted, shape, prompt, hooks)
 
 

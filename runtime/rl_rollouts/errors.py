@@ -37,6 +37,9 @@ class SetAside(Unusable):
     """A rollout that does not say what the model saw, or not in text. An option may keep it."""
 
 
+NO_REWARD = "no reward, which is needed here: name its key with --reward_key, or give --reward"
+
+
 def run(main: Callable[[], None]) -> None:
     """Call a script's main function; print what the user can mend without a traceback."""
     try:

@@ -116,6 +116,8 @@ def _recipe(arguments: argparse.Namespace, kind: Kind) -> Recipe:
         kind=kind,
         eval_share=arguments.eval_share,
         min_reward=arguments.min_reward,
+        keep_masked=arguments.keep_masked,
+        keep_failed=arguments.keep_failed,
         good_from=arguments.good_from,
         tasks=TaskRules(
             duplicates=arguments.duplicates,

@@ -1,12 +1,12 @@
 """The steps in order, for `filter_rollouts.py` and `prepare_for_*.py`."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any, Literal, NamedTuple
 
 import msgspec
 
-from .data.build import Judged, by_turn, trajectory
+from .data.build import Judged, by_turn, demand_answer, demand_reward, trajectory
 from .data.filter import Rules, TaskRules
 from .data.hooks import NO_HOOKS, Hooks
 from .data.normalise import Shape
@@ -34,6 +34,8 @@ class Recipe(msgspec.Struct, frozen=True):
     eval_share: float = 0.1
     """Share of tasks held out, 0 to 1."""
     min_reward: float | None = None
+    keep_masked: bool = False
+    keep_failed: bool = False
     good_from: float = 0.5
     """Lowest reward of a good rollout, for unpaired data."""
     tasks: TaskRules = TaskRules()
@@ -107,12 +109,19 @@ def prepare(
     """Build rows in one pass: of each kind training rows and held-out rows, and held-out prompts.
 
     Args:
-        wanted: kinds that share `eval_share` and `min_reward`.
+        wanted: kinds that share `eval_share`, `min_reward`, `keep_masked` and `keep_failed`.
         prompt_row: what `evaluate.py` wants of a held-out task.
     """
     makings = _makings(wanted)
     first = wanted[0].recipe
-    rules = Rules(first.min_reward, keep_truncated=True, keep_masked=True, keep_failed=True)
+    # What the model did is trained by other kinds; a prompt is one whatever came of it.
+    only_asks = first.kind == "prompts"
+    rules = Rules(
+        first.min_reward,
+        keep_truncated=True,
+        keep_masked=first.keep_masked or only_asks,
+        keep_failed=first.keep_failed or only_asks,
+    )
     prompted = partial(_prompt, prompt_row)
     job = Job(options.output, shape, hooks, rules, makings, first.eval_share, prompted)
     targets = [_Target(options, each, several=len(wanted) > 1) for each in wanted]
@@ -148,12 +157,14 @@ def _bodies(wanted: Wanted) -> Bodies:
     """How the rows of a kind are made. Those that are paired later are lines until then."""
     recipe = wanted.recipe
     if recipe.kind == "preference":
-        return _as_line
+        return _as_side
     if recipe.kind == "trajectories":
         return partial(_of_steps, wanted.row)
     if recipe.per_turn or recipe.kind == "unpaired":
         return partial(_of_turns, wanted.row, recipe)
-    return partial(_of_rollout, wanted.row)
+    if recipe.kind == "prompts":
+        return partial(_of_prompt, wanted.row)
+    return partial(_of_rollout, wanted.row, recipe.tasks.select == "best")
 
 
 class _Target:
@@ -233,20 +244,48 @@ def _as_line(line: bytes, _: Rollout) -> tuple[bytes, ...]:
     return (line,)
 
 
-def _of_rollout(row: Row, _: bytes, rollout: Rollout) -> tuple[bytes, ...]:
+def _as_side(line: bytes, rollout: Rollout) -> tuple[bytes, ...]:
+    if rollout.worse is None:
+        demand_answer(rollout)
+        demand_reward(rollout)
+    return (line,)
+
+
+def _of_prompt(row: Row, _: bytes, rollout: Rollout) -> tuple[bytes, ...]:
+    return (_encode(row(rollout)),)
+
+
+def _of_rollout(row: Row, judged: bool, _: bytes, rollout: Rollout) -> tuple[bytes, ...]:
+    if not rollout.completion or rollout.worse is not None:
+        demand_answer(rollout)
+    if judged:
+        demand_reward(rollout)
     return (_encode(row(rollout)),)
 
 
 def _of_steps(row: Row, _: bytes, rollout: Rollout) -> tuple[bytes, ...]:
+    demand_answer(rollout)
+    demand_reward(rollout)
     return (_encode(row(trajectory(rollout))),)
 
 
 def _of_turns(row: Row, recipe: Recipe, _: bytes, rollout: Rollout) -> list[bytes]:
-    each: Iterable[Any] = by_turn(rollout) if recipe.per_turn else (rollout,)
     if recipe.kind == "unpaired":
-        good = rollout.reward >= recipe.good_from
-        each = (Judged(turn, good) for turn in each)
-    return [_encode(row(turn)) for turn in each]
+        return [
+            _encode(row(Judged(turn, good)))
+            for side, good in _judged(rollout, recipe)
+            for turn in (by_turn(side) if recipe.per_turn else (side,))
+        ]
+    demand_answer(rollout)
+    return [_encode(row(turn)) for turn in by_turn(rollout)]
+
+
+def _judged(rollout: Rollout, recipe: Recipe) -> Sequence[tuple[Rollout, bool]]:
+    """A rollout and whether it is good; of a pair both sides."""
+    if rollout.worse is not None:
+        return (rollout, True), (rollout.worse, False)
+    demand_answer(rollout)
+    return ((rollout, demand_reward(rollout) >= recipe.good_from),)
 
 
 _encode = msgspec.json.Encoder().encode

@@ -1,12 +1,17 @@
 """What the rows of each dataset kind are made of."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
+from itertools import zip_longest
+from typing import Any
 
 import msgspec
 
+from ..errors import NO_REWARD, Damaged
 from .filter import turns
 from .rollout import Message, Rollout, Tokens
 from .same import said
+
+Mark = tuple[bool, Any]
 
 
 class Pair(msgspec.Struct):
@@ -50,9 +55,8 @@ def pair(better: Rollout, worse: Rollout, *, whole: bool = False) -> Pair | None
     after everything that they share: a loss over whole completions would fall on tool results and
     user turns too, which the model did not write. For completions of one message both are the same.
     """
-    shared = _shared(better.completion, worse.completion)
-    turn = better.completion[shared : shared + 1], worse.completion[shared : shared + 1]
-    if not all(side and side[0].role == "assistant" for side in turn):
+    shared = parting(map(mark, better.completion), map(mark, worse.completion))
+    if shared is None:
         return None
     start = 0 if whole else shared
     end = None if whole else shared + 1
@@ -61,8 +65,8 @@ def pair(better: Rollout, worse: Rollout, *, whole: bool = False) -> Pair | None
         chosen=better.completion[start:end],
         rejected=worse.completion[start:end],
         tools=better.tools,
-        chosen_reward=better.reward,
-        rejected_reward=worse.reward,
+        chosen_reward=better.reward or 0.0,
+        rejected_reward=worse.reward or 0.0,
         task=better.task,
     )
 
@@ -70,7 +74,7 @@ def pair(better: Rollout, worse: Rollout, *, whole: bool = False) -> Pair | None
 def trajectory(rollout: Rollout) -> Trajectory:
     """The steps of a rollout."""
     places = [at for at, message in enumerate(rollout.completion) if message.role == "assistant"]
-    rewards = [0.0] * (turns(rollout) - 1) + [rollout.reward]
+    rewards = [0.0] * (turns(rollout) - 1) + [rollout.reward or 0.0]
     return Trajectory(
         task=rollout.task,
         states=[[*rollout.prompt, *rollout.completion[:at]] for at in places],
@@ -99,8 +103,37 @@ def by_turn(rollout: Rollout) -> Iterator[Rollout]:
         )
 
 
-def _shared(one: Sequence[Message], other: Sequence[Message]) -> int:
-    """How many messages say the same from the start."""
-    both = enumerate(zip(one, other, strict=False))
-    ends = (at for at, (a, b) in both if said([a]) != said([b]))
-    return next(ends, min(len(one), len(other)))
+def mark(message: Message) -> Mark:
+    """Whether the model wrote a message, and what it says."""
+    return message.role == "assistant", said([message])
+
+
+def parting(one: Iterable[Mark], other: Iterable[Mark]) -> int | None:
+    """Where two completions part, if the model goes on there in both."""
+    for at, (a, b) in enumerate(zip_longest(one, other)):
+        if a != b:
+            return at if a and b and a[0] and b[0] else None
+    return None
+
+
+def demand_answer(rollout: Rollout) -> None:
+    """See that there is one answer of the model to learn from.
+
+    Raises:
+        Damaged: where there is none, or a pair of them.
+    """
+    if rollout.worse is not None:
+        raise Damaged("a pair of a chosen and a rejected answer, which is data for dpo, rm and kto")
+    if not rollout.completion:
+        raise Damaged("an input without a response, which is data for online algorithms only")
+
+
+def demand_reward(rollout: Rollout) -> float:
+    """The reward.
+
+    Raises:
+        Damaged: where there is none.
+    """
+    if rollout.reward is None:
+        raise Damaged(NO_REWARD)
+    return rollout.reward

@@ -1,45 +1,143 @@
 """Plain chat records become the items of a conversation: `messages`, or a prompt and a response."""
 
+import ast
+import re
 from collections.abc import Iterator, Sequence
 from typing import Any
 
 import msgspec
 
 from ..errors import Damaged
+from .beside import is_learned, parted, thought_of
+from .content import is_text, plain
 from .conversation import END_OF_TURN
-from .record import Item
+from .record import NOTHING_BESIDE, Item, beside
+
+RESULTS = ("tool", "function")
+"""Roles of messages that hold what a tool returned."""
+begins_like_messages = re.compile(r"""\s*(\[\s*)?\{\s*['"](role|type|content)['"]\s*:""").match
+WORDS = re.compile(rb'"(thinking|reasoning|redacted)').search
+ITEMS = {"message", "reasoning", "function_call", "function_call_output"}
 
 
-def items_of(messages: Sequence[Any]) -> Iterator[Item]:
+def items_of(messages: Sequence[Any], *, apart: bool = True) -> Iterator[Item]:
     """OpenAI chat messages as Responses items, which a conversation is made of.
+
+    Args:
+        apart: whether each message of the model is a turn of its own.
 
     Raises:
         Damaged: for what is no message.
+        SetAside: for what it says beside its content, and no trainer keeps.
     """
     for message in messages:
-        if type(message) is not Item:
+        if not isinstance(message, Item):
             raise Damaged(f"a message is a {type(message).__name__}, not an object")
         if message.role == "assistant":
-            yield END_OF_TURN
-            yield Item(type="reasoning", content=message.reasoning_content)
-            yield Item(
-                type="message", role="assistant", content=message.content, reward=message.reward
-            )
-            yield from _calls(message)
-        elif message.role == "tool":
-            call_id, output = message.tool_call_id, message.content
+            if apart:
+                yield END_OF_TURN
+            yield from _turn(message)
+        elif message.role in RESULTS:
+            is_learned(message)
+            call_id, output = message.tool_call_id or message.call_id, message.content
             yield Item(type="function_call_output", call_id=call_id, output=output)
         else:
+            is_learned(message)
             yield Item(type="message", role=message.role, content=message.content)
 
 
+def expanded(items: Sequence[Any]) -> Sequence[Any]:
+    """Responses items, of which those that are chat messages are made items too."""
+    if not any(map(_is_chat, items)):
+        return items
+    found: list[Any] = []
+    for item in items:
+        found += items_of([item], apart=False) if _is_chat(item) else [item]
+    return found
+
+
+def written(text: str) -> list[Item] | None:
+    """Messages that stand in a string as JSON text; None for any other text.
+
+    Raises:
+        Damaged: for messages as Python writes them.
+    """
+    if not begins_like_messages(text):
+        return None
+    try:
+        found, problem = msgspec.json.decode(text), None
+    except (msgspec.DecodeError, RecursionError):
+        found, problem = _of_python(text), Damaged("text that holds messages, but not as JSON")
+    if isinstance(found, dict):
+        found = [found]
+    if not isinstance(found, list) or not found or not all(map(_is_message, found)):
+        return None
+    if problem:
+        raise problem
+    return msgspec.json.decode(msgspec.json.encode(found), type=list[Item])
+
+
+def _of_python(text: str) -> Any:
+    try:
+        return ast.literal_eval(text)
+    except (ValueError, SyntaxError, MemoryError, RecursionError):
+        return None
+
+
+def _is_message(value: Any) -> bool:
+    return isinstance(value, dict) and (
+        isinstance(value.get("role"), str) or value.get("type") in ITEMS
+    )
+
+
+def _is_chat(item: Any) -> bool:
+    """Whether an item is a message that says more than a Responses item can."""
+    if not isinstance(item, Item) or item.role is None:
+        return False
+    return item.role in RESULTS or beside(item) != NOTHING_BESIDE or _has_thought(item)
+
+
+def _has_thought(item: Item) -> bool:
+    """Whether reasoning may stand among the parts of its content."""
+    content: Any = item.content
+    if isinstance(content, list):
+        return any(part.type == "reasoning_text" for part in content)
+    return bool(content) and not is_text(content) and WORDS(content) is not None
+
+
+def _turn(message: Item) -> Iterator[Item]:
+    """What the model wrote in one message."""
+    thought, content = parted(message.content)
+    yield Item(type="reasoning", content=thought_of(message) or thought)
+    yield Item(
+        type="message",
+        role="assistant",
+        content=content,  # type: ignore[arg-type]
+        reward=message.reward,
+        weight=is_learned(message),
+    )
+    yield from _calls(message)
+
+
 def _calls(message: Item) -> Iterator[Item]:
-    calls = msgspec.json.decode(message.tool_calls) if message.tool_calls else None
+    """The calls of a message, also under the name that they had first."""
+    calls = plain(_decoded(message.tool_calls), "tool_calls is")
+    if not calls and message.function_call:
+        calls = [_decoded(message.function_call)]
     if not isinstance(calls, list | None):
         raise Damaged("tool_calls is not a list")
-    for call in calls or []:
-        function = call.get("function", call) if isinstance(call, dict) else None
+    for each in calls or []:
+        call = plain(each, "a tool call is")
+        function = plain(call.get("function", call), "a tool call is") if type(call) is dict else 0
         if not isinstance(function, dict):
             raise Damaged("a tool call is not an object")
-        name, arguments = function.get("name"), function.get("arguments")
-        yield Item(type="function_call", name=name, arguments=arguments, call_id=call.get("id"))
+        yield Item(
+            type="function_call",
+            name=function.get("name"),
+            arguments=function.get("arguments", function.get("input")),
+            call_id=call.get("id", call.get("call_id")),
+        )
+
+
+def _decoded(value: msgspec.Raw) -> Any:
+    return msgspec.json.decode(value) if value else None

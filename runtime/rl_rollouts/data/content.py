@@ -84,6 +84,20 @@ def joined(content: Any, between: str) -> str:
     return between.join(filter(None, map(_text_of_part, content)))
 
 
+def plain(value: Any, words: str) -> Any:
+    """A decoded value that may be JSON text, as some writers keep what is nested; no text is null.
+
+    Raises:
+        Damaged: for any other text; the words name the value, with a verb.
+    """
+    if not isinstance(value, str):
+        return value
+    try:
+        return msgspec.json.decode(value) if value.strip() else None
+    except (msgspec.DecodeError, RecursionError):
+        raise Damaged(f"{words} text that is not JSON") from None
+
+
 def with_images(content: Content) -> msgspec.Raw:
     """Text as it is; where there are images, text and image_url parts as in OpenAI's chat API."""
     if content is None or isinstance(content, list) or content in NOTHING or is_text(content):
@@ -102,9 +116,12 @@ def _text_of_part(part: Any) -> str:
     kind = str(part.get("type"))
     if kind in IMAGES:
         raise SetAside(NO_IMAGES)
-    text = part.get(TEXT_KEYS[kind]) if kind in TEXT_KEYS else None
-    if not isinstance(text, str):
+    if kind not in TEXT_KEYS and (part.get("type") is not None or "text" not in part):
         raise SetAside(f"content of type {kind} is not text")
+    key = TEXT_KEYS.get(kind, "text")
+    text = part.get(key)
+    if not isinstance(text, str):
+        raise SetAside(f"a part of content has no text under `{key}`")
     return text
 
 

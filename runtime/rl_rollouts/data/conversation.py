@@ -6,6 +6,7 @@ would teach an answer to a question that was never asked: that is a `Gap`.
 """
 
 from collections.abc import Sequence
+from operator import attrgetter
 from typing import Any
 
 import msgspec
@@ -25,6 +26,10 @@ END_OF_TURN = Item()
 """Among items: what follows is another turn, also where it is the model's again."""
 
 
+_notes = attrgetter("reward", "generation_token_ids", "weight")
+NO_NOTES = _notes(END_OF_TURN)
+
+
 class Gap(SetAside):
     """Something between two messages is missing; what stands before it is whole."""
 
@@ -38,6 +43,8 @@ class Conversation:
         """How many of them were there before the model was asked; None while they are read."""
         self.notes: dict[int, tuple[Tokens | None, Any]] = {}
         """Token ids and reward of a turn, by its place among the messages."""
+        self.unlearned: set[int] = set()
+        """Places of turns that are not to be learned."""
         self._content_of = with_images if images else text_of
         self._with_tokens = tokens
         self._turn: Message | None = None
@@ -68,7 +75,7 @@ class Conversation:
                     turn = None
                 call_id, content = item.call_id, item.output
                 if call_id not in unanswered:
-                    raise Gap("a tool result answers no call")
+                    call_id = _first_open(call_id, unanswered)
                 unanswered.remove(call_id)
                 messages.append(Message("tool", self._content_of(content), ABSENT, [], call_id))
             elif kind == "reasoning":
@@ -91,8 +98,7 @@ class Conversation:
                     turn = None
             else:
                 raise SetAside(f"an item of type {kind or 'absent'} has no place in a chat")
-            noted = item.reward is not None or item.generation_token_ids is not ABSENT
-            if noted and turn is not None:
+            if turn is not None and _notes(item) != NO_NOTES:
                 self._note(item)
         self._turn = turn
 
@@ -141,12 +147,29 @@ class Conversation:
         messages.append(turn)
 
     def _note(self, item: Item) -> None:
-        """Token ids and reward of the turn at hand, where the record gives them."""
+        """Token ids, reward and weight of the turn at hand, where the record gives them."""
         at = len(self.messages)
+        if item.weight is False:
+            self.unlearned.add(at)
+        if _notes(item)[:2] == NO_NOTES[:2]:
+            return
         tokens, reward = self.notes.get(at, (None, None))
         if self._with_tokens:
             tokens = _tokens(item) or tokens
         self.notes[at] = tokens, reward if item.reward is None else item.reward
+
+
+def _first_open(call_id: Any, unanswered: Sequence[str | None]) -> str | None:
+    """The id of the call that a result answers, where only one of the two has an id.
+
+    Raises:
+        Gap: when both have one, or there is no call.
+    """
+    if not unanswered:
+        raise Gap("a tool result answers no call")
+    if call_id is not None and None not in unanswered:
+        raise Gap("a tool result answers none of the open calls: its tool_call_id is of another")
+    return unanswered[0] if call_id is None else None
 
 
 def _thinking(turn: Message | None, item: Item) -> Message | None:

@@ -17,7 +17,8 @@ from ..config import project
 from ..errors import Damaged, SetAside, UserError
 from .called import HookFailed, called
 from .content import NO_IMAGES, is_text
-from .normalise import Shape, head_of, normalise, place, rollout_of
+from .forms import is_input
+from .normalise import Shape, head_of, place, rollout_of
 from .record import Record, demand_text, parse
 from .rollout import Head, Json, Rollout
 from .rows import Row
@@ -41,6 +42,8 @@ class Hooks(NamedTuple):
 
 
 NO_HOOKS = Hooks()
+INCOMPLETE = Damaged("no reward, or no response")
+"""What the library reads, and a project may read more of."""
 
 
 def in_use(hooks: Hooks) -> Hooks:
@@ -61,10 +64,10 @@ def understand(line: bytes, shape: Shape, hooks: Hooks) -> Rollout:
         Damaged, SetAside: with the reason.
         HookFailed: when a function of the project fails.
     """
-    try:
-        return normalise(line, shape)
-    except Damaged as reason:
-        return _read_otherwise(line, shape, hooks, reason)
+    head, record = head_and_record(line, shape, hooks)
+    if record is not None:
+        demand_text(line)
+    return rest_of(record, head, line, shape, hooks)
 
 
 def head_and_record(line: bytes, shape: Shape, hooks: Hooks) -> tuple[Head, Record | None]:
@@ -76,9 +79,15 @@ def head_and_record(line: bytes, shape: Shape, hooks: Hooks) -> tuple[Head, Reco
     """
     try:
         record = parse(line)
-        return head_of(record), record
+        head = head_of(record, line, shape)
     except Damaged as reason:
         return _read_otherwise(line, shape, hooks, reason), None
+    if hooks.read is not None and (head.reward is None or is_input(record)):
+        try:
+            return _read_otherwise(line, shape, hooks, INCOMPLETE), None
+        except Damaged:
+            pass
+    return head, record
 
 
 def rest_of(record: Record | None, head: Head, line: bytes, shape: Shape, hooks: Hooks) -> Rollout:
@@ -123,10 +132,12 @@ def change(rollout: Rollout, hooks: Hooks) -> Rollout | None:
     if hooks.change is None:
         return rollout
     before = _text(rollout) if rollout.turn_tokens else None
+    worse = None if rollout.worse is None else change(rollout.worse, hooks)
     found = called(hooks.change, rollout)
-    if found is None:
+    if found is None or (worse is None and rollout.worse is not None):
         return None
     changed = _whole(found, hooks.change)
+    changed.worse = worse
     if before is not None and _text(changed) != before:
         changed.turn_tokens = None  # of what stands there now they are not known
     return changed

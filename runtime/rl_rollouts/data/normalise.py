@@ -1,20 +1,35 @@
 """One record of a rollout file becomes one `Rollout`, or a reason why it cannot."""
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from functools import partial
 from typing import Any, Literal
 
 import msgspec
 import xxhash
+from msgspec.structs import replace
 
 from ..errors import Damaged, SetAside
 from . import chats, responses
+from .beside import learned_part
 from .content import NOTHING
 from .conversation import Conversation, Gap
+from .fate import fate_of, is_masked
+from .forms import answer_of, is_input, settle_form
 from .reasoning import CLOSE, OPEN, Reasoning
-from .record import Item, Metadata, Record, Request, Response, Reward, demand_text, parse
+from .record import (
+    Item,
+    Metadata,
+    Record,
+    Request,
+    Response,
+    demand_text,
+    metadata_of,
+    parse,
+    values_of,
+)
 from .rollout import ABSENT, NULL, Head, Message, Rollout, raw
-from .same import same_text
+from .same import hash_of_same, said, same_text
 from .straight import straight
 
 
@@ -29,10 +44,14 @@ class Shape(msgspec.Struct, frozen=True):
     aside, or keep what stands before."""
     tokens: bool = False
     """Whether token ids and log-probabilities are read."""
+    reward: float | None = None
+    """Of records that have none."""
+    reward_key: str | None = None
+    """Where the reward stands; a dot goes one level down. None: under `reward`."""
 
 
 def normalise(line: bytes, shape: Shape = Shape()) -> Rollout:  # noqa: B008 (frozen)
-    """Read one line: a NeMo Gym rollout, `messages` with a reward, or a prompt and a response.
+    """Read one line in one of the forms of `forms.py`.
 
     Raises:
         Damaged: with the reason why it is no rollout.
@@ -40,7 +59,7 @@ def normalise(line: bytes, shape: Shape = Shape()) -> Rollout:  # noqa: B008 (fr
     """
     record = parse(line)
     demand_text(line)
-    return rollout_of(record, head_of(record), line, shape)
+    return rollout_of(record, head_of(record, line, shape), line, shape)
 
 
 def rollout(**record: Any) -> Rollout:
@@ -55,24 +74,19 @@ def rollout(**record: Any) -> Rollout:
     return normalise(bytes(raw(record)), Shape(images="keep"))
 
 
-def head_of(record: Record) -> Head:
-    """What a record says about itself.
+def head_of(record: Record, line: bytes, shape: Shape) -> Head:
+    """What a record says about itself, once it is in a form that is read as it is.
 
     Raises:
-        Damaged: when it has no reward, or none that is a number.
+        Damaged: when it is in no form that is known, or its reward is no number.
     """
-    response = record.response
-    truncated, failed = record.finish_reason == "length", record.failure is not None
-    if isinstance(response, Response):
-        details = response.incomplete_details
-        reason = details.get("reason") if type(details) is dict else None
-        truncated = reason == "max_output_tokens" or response.status == "incomplete"
-        failed = failed or bool(response.error)
+    settle_form(record, partial(values_of, line))
     given = record.reward
     reward = None if given is None else given.value
-    if type(reward) is not float or not math.isfinite(reward):
-        reward = _number(given)
-    return Head(reward, _agent(record), truncated, record.mask_sample is True, failed)
+    if type(reward) is not float or not math.isfinite(reward) or shape.reward_key is not None:
+        reward = _reward(record, line, shape)
+    truncated, failed = fate_of(record)
+    return Head(reward, _agent(record), truncated, is_masked(record), failed)
 
 
 def rollout_of(record: Record, head: Head, line: bytes, shape: Shape) -> Rollout:
@@ -81,12 +95,14 @@ def rollout_of(record: Record, head: Head, line: bytes, shape: Shape) -> Rollout
     Raises:
         Damaged, SetAside: as `normalise` does.
     """
+    if record.chosen is not None:
+        return _pair(record, head, line, shape)
     chat = None
     both = None if shape.tokens else straight(record)
     if both is None:
         chat = _conversation(record, shape)
-        first = _beginning(chat)
-        both = chat.messages[:first], chat.messages[first:]
+        first, end = _learned(chat, is_input(record))
+        both = chat.messages[:first], chat.messages[first:end]
     prompt, completion = both
     task = _task(record, head.agent, prompt)
     if shape.reasoning != "keep":
@@ -107,6 +123,24 @@ def rollout_of(record: Record, head: Head, line: bytes, shape: Shape) -> Rollout
     if chat is not None and (chat.notes or record.turn_rewards is not None):
         _add_turns(rollout, record, chat, len(prompt))
     return rollout
+
+
+def _pair(record: Record, head: Head, line: bytes, shape: Shape) -> Rollout:
+    """The chosen side of a preference, with the rejected one beside it.
+
+    Raises:
+        Damaged: where the two answer different prompts.
+    """
+    alone = {"chosen": None, "rejected": None, "prompt": None, "completion": None}
+    better, worse = (
+        rollout_of(replace(record, messages=side, **alone), head, line, shape)
+        for side in (record.chosen, record.rejected)
+    )
+    if not worse.completion or said(better.prompt) != said(worse.prompt):
+        raise Damaged("the chosen and the rejected answer have different prompts")
+    better.reward, worse.reward = 1.0, 0.0
+    better.worse = worse
+    return better
 
 
 def _conversation(record: Record, shape: Shape) -> Conversation:
@@ -130,43 +164,63 @@ def _conversation(record: Record, shape: Shape) -> Conversation:
 def _read_gym(chat: Conversation, record: Record) -> None:
     """A NeMo Gym rollout of v0.3 to main: responses_create_params, response."""
     request, response = record.responses_create_params, record.response
-    if not isinstance(request, Request) or not isinstance(response, Response):
-        raise Damaged("no response: this is an input, or a rollout that failed")
+    assert isinstance(request, Request)
     if request.instructions not in NOTHING:
         chat.extend([Item(role="system", content=request.instructions)])
-    chat.extend(_items(request.input))
+    chat.extend(chats.expanded(_items(request.input)))
     chat.end_of_prompt()
-    chat.extend(responses.last_snapshot(_items(response.output)))
+    if response is None:
+        return
+    if not isinstance(response, Response):
+        raise Damaged(f"the response is a {type(response).__name__}, not an object")
+    chat.extend(chats.expanded(responses.last_snapshot(_items(response.output))))
 
 
 def _read_chat(chat: Conversation, record: Record) -> None:
     """`messages`, or `prompt` and `completion` or `response`, as text or as messages."""
     if record.messages is not None:
         chat.end_of_prompt()
+        if isinstance(record.messages, str) and chats.written(record.messages) is None:
+            raise Damaged("messages is text, not a list of messages")
         chat.extend(list(chats.items_of(_items(record.messages))))
         return
     answer = record.response if record.completion is None else record.completion
-    if record.prompt is None or answer is None:
-        raise Damaged(
-            "no responses_create_params, no messages, no prompt with a response: "
-            "this is no rollout in a form that is known"
-        )
+    if record.prompt is None:
+        raise Damaged("a response without a prompt")
     chat.extend(list(chats.items_of(_items(record.prompt))))
     chat.end_of_prompt()
     if isinstance(answer, Response):
-        answer = [Item(role=answer.role, content=answer.content)]
-    chat.extend(list(chats.items_of(_items(answer, role="assistant"))))
+        chat.extend(list(chats.items_of(responses.message_of(answer))))
+    else:
+        chat.extend(list(chats.items_of(_items(answer, role="assistant"))))
 
 
 def _items(value: Any, role: str = "user") -> list[Any]:
-    """A conversation; plain text is one message."""
+    """A conversation; plain text is one message, and so is an object with a role."""
     if isinstance(value, list):
         return value
     if isinstance(value, str):
-        return [Item(role=role, content=raw(value))]
+        return chats.written(value) or [Item(role=role, content=raw(value))]
     if value is None:
         return []
+    if isinstance(value, dict) and "role" in value:
+        return [msgspec.json.decode(msgspec.json.encode(value), type=Item)]
     raise Damaged(f"a conversation is a {type(value).__name__}, not a list")
+
+
+def _learned(chat: Conversation, is_input: bool) -> tuple[int, int]:
+    """Where the completion begins and ends."""
+    messages = chat.messages
+    if is_input or not any(message.role == "assistant" for message in messages):
+        if not messages:
+            raise SetAside("the prompt is not in the record")
+        if is_input or chat.given == 0:
+            return len(messages), len(messages)
+    first, end = _beginning(chat), len(messages)
+    if chat.unlearned:
+        turns = [at for at in range(first, end) if messages[at].role == "assistant"]
+        first, end = learned_part(turns, chat.unlearned, end)
+    return first, end
 
 
 def _beginning(chat: Conversation) -> int:
@@ -187,10 +241,31 @@ def _beginning(chat: Conversation) -> int:
     return first
 
 
-def _number(given: Reward | None) -> float:
-    if given is None:
-        raise Damaged("no reward")
-    reward = given.value
+def _reward(record: Record, line: bytes, shape: Shape) -> float | None:
+    """The reward of a record that has not just a number under `reward`; None where it has none."""
+    if shape.reward_key is not None:
+        return _number(_under(metadata_of(line), shape.reward_key)) or shape.reward
+    given = record.reward
+    if given is None or given.value is None:
+        if isinstance(record.label, bool):
+            return float(record.label)
+        return shape.reward
+    return _number(given.value)
+
+
+def _under(values: Mapping[str, msgspec.Raw], key: str) -> Any:
+    """The value under a key, which is reached through dots unless it holds them itself."""
+    head, _, rest = key.partition(".")
+    found = values.get(key, values.get(head))
+    value = None if found is None else msgspec.json.decode(found)
+    for name in rest.split(".") if rest and key not in values else ():
+        value = value.get(name) if isinstance(value, dict) else None
+    return value
+
+
+def _number(reward: Any) -> float | None:
+    if reward is None:
+        return None
     if type(reward) is not float and (isinstance(reward, bool) or not isinstance(reward, int)):
         raise Damaged(f"the reward is not a number: {reward!r}")
     try:
@@ -209,13 +284,20 @@ def _agent(record: Record) -> str | None:
 
 
 def _task(record: Record, agent: str | None, prompt: list[Message]) -> str:
-    """The agent's task index where NeMo Gym stamped one, else the prompt itself."""
+    """What the prompt says, for each agent and number that NeMo Gym stamped: the numbers of two
+    runs say nothing about each other, and rollouts of one task have one prompt."""
     index = record.index
     if index is None and record.messages is not None:
         index = record.task_id
     if type(index) is int or type(index) is str:
-        return f"{agent or ''}:{index}"
+        return f"{agent or ''}:{index}:{hash_of_same(prompt):016x}"
     return f"prompt:{xxhash.xxh3_128_hexdigest(same_text(prompt))}"
+
+
+def number_of(task: str) -> str | None:
+    """Agent and number of a task that has them."""
+    number, _, _ = task.rpartition(":")
+    return None if number in {"", "prompt"} else number
 
 
 def _tools(record: Record) -> msgspec.Raw:
@@ -225,6 +307,8 @@ def _tools(record: Record) -> msgspec.Raw:
         return request.tools
     if isinstance(response, Response) and len(response.tools) > len(b"null"):
         return response.tools
+    if len(record.tools) <= len(b"null") and (record.info or record.functions is not NULL):
+        return responses.other_tools(record)
     return record.tools
 
 
@@ -232,7 +316,7 @@ def _ground_truth(record: Record) -> msgspec.Raw:
     for found in (record.expected_answer, record.ground_truth, record.verifier_metadata):
         if found and found != NULL:
             return found
-    return NULL
+    return answer_of(record)
 
 
 def _add_turns(rollout: Rollout, record: Record, chat: Conversation, first: int) -> None:

@@ -1,4 +1,5 @@
-"""Rollout files, line by line: plain, gzip or zstd, several files, folders, or `-` for stdin."""
+"""Rollout files, line by line: plain, gzip or zstd, several files, folders, or `-` for stdin; JSON
+arrays and parquet too."""
 
 import os
 import re
@@ -12,14 +13,14 @@ import xxhash
 
 from ..errors import UserError
 from .compressed import STDIN, is_compressed, opened
+from .containers import BOM, holds_lines, rows_in
 
-SUFFIXES = (".jsonl", ".jsonl.gz", ".jsonl.zst")
+SUFFIXES = (".jsonl", ".jsonl.gz", ".jsonl.zst", ".parquet")
 SIDECARS = re.compile(
     r"_(materialized_inputs|failures|aggregate_metrics|reward_profiling)\.jsonl?(\.gz|\.zst)?$"
     r"|^rejected\.jsonl$"
 )
 """Files that NeMo Gym and this package write beside rollouts, and that a `*.jsonl` picks up."""
-BOM = b"\xef\xbb\xbf"
 Advance = Callable[[int, int], object]
 BATCH = 2**20
 """Bytes of lines that are counted at once."""
@@ -33,7 +34,7 @@ class Span(msgspec.Struct, frozen=True):
     end: int | None = None
     """Bytes; None reads to the end, as for compressed files, where no byte range can be found."""
     plain: bool = True
-    """A regular file that is not compressed: single lines of it can be read again."""
+    """A regular file of lines, not compressed: single lines of it can be read again."""
 
     @property
     def is_file(self) -> bool:
@@ -129,7 +130,7 @@ def spans(files: Sequence[Path], size: int) -> list[Span]:
     parts = []
     for path in files:
         with reading(path):
-            if is_stream(path) or is_compressed(path):
+            if is_stream(path) or is_compressed(path) or not holds_lines(path):
                 parts.append(Span(str(path), plain=False))
                 continue
             total = path.stat().st_size
@@ -165,7 +166,8 @@ def lines(
             content.seek(offset - 1)
             offset += len(content.readline()) - 1
         told, known = offset, 0
-        for data in content:  # One at a time, into memory that is still in the processor's cache.
+        rows = content if offset else rows_in(path, content)
+        for data in rows:  # One at a time, into memory that is still in the processor's cache.
             if span.end is not None and offset >= span.end:
                 break
             number += 1

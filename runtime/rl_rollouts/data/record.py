@@ -7,6 +7,7 @@ else is accepted here too, so that the reason is found where the line is underst
 
 import json
 import math
+from operator import attrgetter
 from typing import Any, Literal
 
 import msgspec
@@ -36,6 +37,31 @@ class Item(msgspec.Struct, gc=False):
     prompt_token_ids: msgspec.Raw = ABSENT
     generation_token_ids: msgspec.Raw = ABSENT
     generation_log_probs: msgspec.Raw = ABSENT
+    reasoning: msgspec.Raw = ABSENT
+    reasoning_details: msgspec.Raw = ABSENT
+    reasoning_text: msgspec.Raw = ABSENT
+    thinking: msgspec.Raw = ABSENT
+    thinking_blocks: msgspec.Raw = ABSENT
+    thought: msgspec.Raw = ABSENT
+    function_call: msgspec.Raw = ABSENT
+    weight: Any = None
+    loss_weight: Any = None
+    loss: Any = None
+    loss_mask: Any = None
+    trainable: Any = None
+    train: Any = None
+    training: Any = None
+    finish_reason: Any = None
+    stop_reason: Any = None
+
+
+beside = attrgetter(
+    "reasoning_content", "reasoning", "reasoning_details", "reasoning_text", "thinking",
+    "thinking_blocks", "thought", "tool_calls", "function_call", "weight", "loss_weight", "loss",
+    "loss_mask", "trainable", "train", "training",
+)  # fmt: skip
+"""What a chat message may have beside its content, and a Responses item has not."""
+NOTHING_BESIDE = beside(Item())
 
 
 class Part(msgspec.Struct, gc=False):
@@ -74,7 +100,8 @@ class Request(msgspec.Struct):
 
 
 class Response(msgspec.Struct):
-    """`response`: what came back. Of a chat message only role and content are there."""
+    """`response`: what came back. Of a chat message only role and content are there, of an answer
+    of OpenAI's chat API its choices."""
 
     output: Items = None
     tools: msgspec.Raw = NULL
@@ -83,6 +110,7 @@ class Response(msgspec.Struct):
     incomplete_details: Any = None
     role: Any = None
     content: msgspec.Raw = ABSENT
+    choices: msgspec.Raw = ABSENT
 
     __post_init__ = _decoded.append  # type: ignore[misc]
 
@@ -118,7 +146,24 @@ class Record(msgspec.Struct, rename={"failure": "_ng_failure_class", "index": "_
     mask_sample: Any = None
     failure: Any = None
     finish_reason: Any = None
+    stop_reason: Any = None
+    truncated: Any = None
+    is_truncated: Any = None
+    error: msgspec.Raw = ABSENT
+    instance_config: msgspec.Raw = ABSENT
+    info: msgspec.Raw = ABSENT
+    functions: msgspec.Raw = NULL
     turn_rewards: Any = None
+    conversations: msgspec.Raw = ABSENT
+    system: msgspec.Raw = ABSENT
+    chosen: Items = None
+    rejected: Items = None
+    label: Any = None
+    question: msgspec.Raw = ABSENT
+    answer: msgspec.Raw = ABSENT
+    instruction: msgspec.Raw = ABSENT
+    input: msgspec.Raw = ABSENT
+    output: msgspec.Raw = ABSENT
     expected_answer: msgspec.Raw = ABSENT
     ground_truth: msgspec.Raw = ABSENT
     verifier_metadata: msgspec.Raw = ABSENT
@@ -135,7 +180,7 @@ _decode_usual = msgspec.json.Decoder(Usual, dec_hook=lambda _, value: Reward(val
 _decode_values = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 READ = {
     "responses_create_params", "response", "messages", "prompt", "completion", "reward", "tools",
-    "agent_ref", "mask_sample", "turn_rewards",
+    "agent_ref", "mask_sample", "turn_rewards", "conversations", "chosen", "rejected",
 }  # fmt: skip
 """Keys that are not metadata."""
 
@@ -146,6 +191,11 @@ NAMES = {
     Answer: "response",
     Reward: "reward",
 }
+
+
+READ_ONCE = ("messages", "prompt", "completion", "chosen", "rejected")
+_read_once = attrgetter(*READ_ONCE)
+UNREAD = (None,) * len(READ_ONCE)
 
 
 def parse(data: bytes) -> Record:
@@ -163,8 +213,8 @@ def parse(data: bytes) -> Record:
         names = [NAMES[type(value)] for value in _decoded]
         twice = next(name for name in names if names.count(name) > 1)
         raise Damaged(f"the key {twice} stands twice in the record")
-    if record.messages is not None or record.prompt is not None or record.completion is not None:
-        for name in ("messages", "prompt", "completion"):
+    if _read_once(record) != UNREAD:
+        for name in READ_ONCE:
             if getattr(record, name) is not None and data.count(b'"%s"' % name.encode()) > 1:
                 _demand_once(data, name)
     return record
@@ -186,15 +236,19 @@ def demand_text(data: bytes) -> None:
 
 def metadata_of(data: bytes) -> dict[str, msgspec.Raw]:
     """What stands on a record beside the rollout itself; a line that `parse` accepts."""
-    try:
-        values = _decode_values(data)
-    except msgspec.DecodeError:
-        values = _decode_values(_rewritten(data))
     return {
         key: value
-        for key, value in values.items()
+        for key, value in values_of(data).items()
         if key not in READ and not key.startswith("_ng_")
     }
+
+
+def values_of(data: bytes) -> dict[str, msgspec.Raw]:
+    """All values of a line that `parse` accepts, not decoded."""
+    try:
+        return _decode_values(data)
+    except msgspec.DecodeError:
+        return _decode_values(_rewritten(data))
 
 
 class Metadata(msgspec.Struct, gc=False):
@@ -230,7 +284,7 @@ def _parse_leniently(data: bytes, problem: str) -> Record:
     except RecursionError:
         raise Damaged("the line is nested too deeply") from None
     except msgspec.ValidationError:
-        raise Damaged(f"the line is no object with the keys of a rollout: {problem}") from None
+        raise Damaged(f"the line is no JSON object: {problem}") from None
     except msgspec.DecodeError:
         # All else that Python accepts has been rewritten.
         raise Damaged("half of a surrogate pair, which is no character") from None

@@ -7,8 +7,9 @@ import msgspec
 import xxhash
 
 from ..errors import Damaged, SetAside
-from .record import Item, Odd
-from .rollout import NULL, Json
+from .content import plain
+from .record import Item, Odd, Record, Response
+from .rollout import NULL, Json, raw
 
 MOST_TOOL_SETS = 4096
 """Whose chat form is remembered: an environment shows the same tools in every rollout."""
@@ -33,23 +34,55 @@ def last_snapshot(items: Sequence[Any]) -> Sequence[Any]:
         raise Damaged(f"the output is no list of items: {error}") from None
 
 
-def chat_tools(raw: msgspec.Raw) -> msgspec.Raw:
+def chat_tools(tools: msgspec.Raw) -> msgspec.Raw:
     """Flat Responses tools, or chat tools, in chat format as JSON text; null for none.
 
     Raises:
         SetAside: for hosted tools, which have no schema that a chat template could show.
         Damaged: for what is no list of tools.
     """
-    if len(raw) <= len(b"null") and bytes(raw) in (b"null", b"[]", b""):
+    if len(tools) <= len(b"null") and bytes(tools) in (b"null", b"[]", b""):
         return NULL
-    digest = xxhash.xxh3_128_digest(raw)
+    digest = xxhash.xxh3_128_digest(tools)
     found = _chat_tools.get(digest)
     if found is None:
         if len(_chat_tools) >= MOST_TOOL_SETS:
             _chat_tools.clear()
-        found = msgspec.Raw(msgspec.json.encode(_converted(bytes(raw))))
+        found = msgspec.Raw(msgspec.json.encode(_converted(bytes(tools))))
         _chat_tools[digest] = found
     return found
+
+
+def other_tools(record: Record) -> msgspec.Raw:
+    """Tools under the name that they had first, or where verifiers keeps them.
+
+    Source: `oai_tools` in verifiers' datasets.
+    """
+    if record.functions is not NULL and record.functions != NULL:
+        return record.functions
+    if bytes(record.info).find(b"oai_tools") < 0:
+        return record.tools
+    info = plain(msgspec.json.decode(record.info), "info is")
+    return raw(info.get("oai_tools")) if isinstance(info, dict) else record.tools
+
+
+def message_of(response: Response) -> list[Item]:
+    """The message in an answer of a chat API."""
+    if not response.choices:
+        return [Item(role=response.role, content=response.content)]
+    try:
+        choices = msgspec.json.decode(response.choices, type=list[Choice])
+    except msgspec.ValidationError as error:
+        raise Damaged(f"the choices of the response are not those of a chat: {error}") from None
+    if len(choices) != 1:
+        raise Damaged(f"the response has {len(choices)} choices")
+    return [choices[0].message]
+
+
+class Choice(msgspec.Struct):
+    """Source: OpenAI's chat API."""
+
+    message: Item
 
 
 _chat_tools: dict[bytes, msgspec.Raw] = {}
@@ -57,24 +90,32 @@ _chat_tools: dict[bytes, msgspec.Raw] = {}
 
 
 def _converted(text: bytes) -> list[Json] | None:
-    tools = msgspec.json.decode(text)
-    if isinstance(tools, str):
-        try:
-            tools = msgspec.json.decode(tools)
-        except msgspec.DecodeError:
-            raise Damaged("tools is text that is not JSON") from None
+    tools = plain(msgspec.json.decode(text), "tools is")
     if not tools:
         return None
-    if not isinstance(tools, list) or not all(isinstance(tool, dict) for tool in tools):
+    if isinstance(tools, dict):
+        tools = [tools]
+    if not isinstance(tools, list):
         raise Damaged("tools is not a list of objects")
-    return [_chat_tool(tool) for tool in tools]
+    return [_chat_tool(plain(tool, "a tool is")) for tool in tools]
 
 
-def _chat_tool(tool: Json) -> Json:
-    if tool.get("type") != "function":
-        raise SetAside(f"a tool of type {tool.get('type')} has no schema to show to the model")
-    if isinstance(tool.get("function"), dict):
+def _chat_tool(tool: Any) -> Json:
+    """In chat format, whatever the API that it was written for; a function needs no type."""
+    if not isinstance(tool, dict):
+        raise Damaged("tools is not a list of objects")
+    kind = tool.get("type")
+    if kind not in (None, "function") and "input_schema" not in tool:
+        raise SetAside(f"a tool of type {kind} has no schema to show to the model")
+    function = tool.get("function", tool)
+    if not isinstance(function, dict) or not isinstance(function.get("name"), str):
+        raise SetAside("a tool has no name" if kind else "a tool has no type, and no name")
+    schema = plain(function.get("parameters", function.get("input_schema")), "the parameters are")
+    if not isinstance(schema, dict | None):
+        raise Damaged("the parameters of a tool are not an object")
+    if function is not tool and kind and schema is function.get("parameters"):
         return tool
-    fields = ("name", "description", "parameters", "strict")
-    function = {key: tool[key] for key in fields if tool.get(key) is not None}
-    return {"type": "function", "function": function}
+    found = {key: function[key] for key in ("name", "description") if function.get(key) is not None}
+    found |= {} if schema is None else {"parameters": schema}
+    found |= {} if function.get("strict") is None else {"strict": function["strict"]}
+    return {"type": "function", "function": found}

@@ -93,7 +93,8 @@ class Tokens(msgspec.Struct):
 class Head(msgspec.Struct, omit_defaults=True):
     """What is known of a rollout before its conversation is read."""
 
-    reward: float
+    reward: float | None
+    """None where the record has none: not every dataset kind needs it."""
     agent: str | None = None
     truncated: bool = False
     """The model ran into its token limit."""
@@ -109,7 +110,8 @@ class Rollout(Head, omit_defaults=True, kw_only=True):
     prompt: list[Message]
     """What the model saw before it first wrote."""
     completion: list[Message]
-    """From the model's first turn on; between its turns stand tool results and user turns."""
+    """From the model's first turn on; between its turns stand tool results and user turns. Empty
+    where nothing came back: the record is a prompt."""
     task: str
     """What the rollout attempts; rollouts of one task can be compared."""
     tools: msgspec.Raw = NULL
@@ -124,6 +126,9 @@ class Rollout(Head, omit_defaults=True, kw_only=True):
     """One for each message of the model in the completion, where the environment gave them."""
     turn_tokens: list[Tokens] | None = None
     """One for each message of the model in the completion; absent unless all are whole."""
+
+    worse: "Rollout | None" = None
+    """The rejected side, where the record is a pair; this is the chosen one."""
 
     @property
     def metadata(self) -> dict[str, msgspec.Raw]:

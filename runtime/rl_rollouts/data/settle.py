@@ -23,7 +23,7 @@ def settle(rollout: Rollout) -> str | None:
         TypeError, ValueError: for values that are no JSON.
     """
     problem = next(_problems(rollout), None)
-    if problem is None and not any(map(_says, rollout.completion)):
+    if problem is None and rollout.completion and not any(map(_says, rollout.completion)):
         raise SetAside("the model wrote nothing")
     return problem
 
@@ -37,12 +37,12 @@ def _problems(rollout: Rollout) -> Iterator[str]:
         messages = getattr(rollout, name)
         if type(messages) is not list:
             yield f"whose {name} is {messages!r:.40}, not a list of messages"
-        elif not messages:
-            yield f"whose {name} is empty"
+        elif not messages and name == "prompt":
+            yield "whose prompt is empty"
         for message in messages:
             if not _is_plain(message):
                 yield from _wrong_message(message)
-    if rollout.completion[0].role != "assistant":
+    if rollout.completion and rollout.completion[0].role != "assistant":
         yield "whose completion does not begin with the model's turn"
     for name in ("tools", "ground_truth"):
         value = getattr(rollout, name)
@@ -61,11 +61,13 @@ def _problems(rollout: Rollout) -> Iterator[str]:
 
 def _wrong_reward(rollout: Rollout) -> Iterator[str]:
     reward: Any = rollout.reward
+    if reward is None:
+        return
     if type(reward) is not float:
         if isinstance(reward, bool) or not hasattr(reward, "__float__"):
             yield f"whose reward is {reward!r:.40}, not a number"
         rollout.reward = float(reward)
-    if not math.isfinite(rollout.reward):
+    if not math.isfinite(rollout.reward or 0.0):
         yield f"whose reward is {rollout.reward}"
 
 

@@ -1,12 +1,15 @@
-"""Which tasks are held out for evaluation."""
+"""Which prompts are held out for evaluation."""
 
-import xxhash
+from collections.abc import Sequence
+
+from .rollout import Message
+from .same import hash_of_same
 
 
-def held_out(task: str, share: float) -> bool:
-    """Whether a task is on the held-out side.
+def held_out(prompt: Sequence[Message], share: float) -> bool:
+    """Whether a prompt is on the held-out side.
 
-    A pure function of the task's name: no task is ever on both sides, whatever the order of the
-    input, and a task stays where it is when others are added.
+    A pure function of what it says: no prompt is ever on both sides, whatever tasks it stands in
+    and whatever the order of the input, and it stays where it is when others are added.
     """
-    return xxhash.xxh3_64_intdigest(task.encode(), seed=1) < share * 2**64
+    return hash_of_same(prompt) < share * 2**64

@@ -11,10 +11,11 @@ from typing import Any
 import msgspec
 
 from ..errors import Unusable
+from .chats import begins_like_messages
 from .content import EMPTY, NOTHING, QUOTE, text_of
 from .conversation import ROLES, call_of
 from .reasoning import may_be_in
-from .record import Item, Record, Request, Response, Written
+from .record import NOTHING_BESIDE, Item, Record, Request, Response, Written, beside
 from .rollout import ABSENT, Message, ToolCall, raw
 
 QUOTED = (QUOTE,)
@@ -38,12 +39,12 @@ def straight(record: Record) -> tuple[list[Message], list[Message]] | None:
 def prompt_of(items: Any) -> list[Message] | None:  # noqa: PLR0911
     """Messages of a request that are plain text, none of them the model's."""
     if type(items) is str:
-        return [Message("user", raw(items))]
+        return None if begins_like_messages(items) else [Message("user", raw(items))]
     if type(items) is not list:
         return None
     messages = []
     for item in items:
-        if type(item) is not Item or item.reward is not None:
+        if type(item) is not Item or item.reward is not None or beside(item) != NOTHING_BESIDE:
             return None
         role, content = item.role, item.content
         if (item.type != "message" and item.type is not None) or type(role) is not str:
@@ -83,6 +84,8 @@ def completion_of(items: Any) -> list[Message] | None:  # noqa: PLR0911, PLR0912
         elif kind == "message":
             parts = item.content
             if item.role != "assistant" or not parts or len(parts) > 1:
+                return None
+            if beside(item) != NOTHING_BESIDE or parts[0].type == "reasoning_text":
                 return None
             written = parts[0].text
             if unanswered or text is not EMPTY or _first_byte(written) != QUOTED:

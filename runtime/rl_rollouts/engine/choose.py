@@ -10,7 +10,7 @@ from operator import attrgetter, itemgetter
 import msgspec
 
 from ..data.filter import TaskRules
-from .index import NO_ROW, PACKED, Entry
+from .index import NO_ROW, PACKED, PAIR, Entry
 
 
 class Picks:
@@ -202,6 +202,9 @@ def _ranked(same: list[Entry]) -> list[Entry]:
 
 
 def _pairs_of_prompt(same: list[Entry], rules: PairRules) -> Iterator[tuple[Entry, Entry]]:
+    if same[0].category == PAIR:
+        yield same[0], same[0]
+        return
     ranked = _ranked(same)
     best, worst = ranked[0], ranked[-1]
     if not is_pair(best.reward - worst.reward, rules.min_margin):

@@ -233,8 +233,7 @@ def _pair_row(
 ) -> tuple[bytes, str | None]:
     """The row of a pair, or why there is none."""
     try:
-        sides = [_rollout(spans, each, pairing) for each in (better, worse)]
-        both = pair(*sides, whole=pairing.whole)
+        both = pair(*_sides(spans, better, worse, pairing), whole=pairing.whole)
         if both is None:
             return b"", "pairs that part where the model did not write"
         row = _encode(pairing.row(both))
@@ -259,6 +258,12 @@ def _of_rollouts(entries: Iterable[Entry], dropped: "array[int]", picks: Picks) 
             picks.removed["duplicates"] += 1
         else:
             yield entry
+
+
+def _sides(spans: Spans, better: Entry, worse: Entry, pairing: Pairing) -> tuple[Rollout, Rollout]:
+    """Two rollouts, or the two sides of a record that is a pair."""
+    first = _rollout(spans, better, pairing)
+    return first, first.worse or _rollout(spans, worse, pairing)
 
 
 def _rollout(spans: Spans, entry: Entry, pairing: Pairing) -> Rollout:

@@ -22,6 +22,9 @@ SORTED_AT_ONCE = 2**17
 NO_ROW = 2**64 - 1
 """The id of an entry that only counts for its task."""
 
+PAIR = 1
+"""The category of a row that is a pair already."""
+
 
 class Entry(NamedTuple):
     """What is known of one row."""

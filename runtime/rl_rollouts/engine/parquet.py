@@ -12,7 +12,7 @@ Source: the canonical extension type JSON of the Arrow format, known to pyarrow 
 from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, get_args
 
 import msgspec
 
@@ -29,7 +29,14 @@ Columns = Mapping[str, Any]
 
 def columns(row: type[msgspec.Struct]) -> dict[str, Any]:
     """The columns of rows that are structs."""
-    return {field.encode_name: field.type for field in msgspec.structs.fields(row)}
+    return {field.encode_name: _alone(field.type) for field in msgspec.structs.fields(row)}
+
+
+def _alone(kind: Any) -> Any:
+    """Of a type that may be null the other one, as every column may hold null."""
+    inner = get_args(kind)
+    others = [each for each in inner if each is not type(None)]
+    return others[0] if len(others) < len(inner) and others[0] in SCALARS else kind
 
 
 class Parquet(Output):

@@ -19,7 +19,7 @@ from ..data.rollout import Rollout
 from ..data.same import hash_of
 from ..data.split import held_out
 from ..data.tokens import rollout_counter
-from ..errors import Damaged, Unusable
+from ..errors import NO_REWARD, Damaged, Unusable
 from .streams import EVALUATION, PROMPTS, TRAIN, Files, Making, Prompts, Writing
 from .work import DONE, span_folder, whole
 from .write import explained
@@ -44,12 +44,18 @@ class Job(NamedTuple):
     makings: tuple[Making, ...]
     """The rows of each kind."""
     eval_share: float = 0.0
-    """Share of tasks held out."""
+    """Share of prompts held out."""
     prompt: Callable[[Rollout], bytes] | None = None
     """The prompt of a held-out rollout as a row; None where nothing is held out."""
     tokenizer: str | None = None
     """Model whose tokens are counted, for rules that need it."""
     partitions: int = 1
+
+    @property
+    def rewarded(self) -> bool:
+        """Whether a rule looks at the reward, so that there must be one."""
+        limits = self.rules.min_reward, self.rules.max_reward
+        return limits != (None, None) or self.windowed
 
     @property
     def windowed(self) -> bool:
@@ -174,6 +180,8 @@ class _Span:
         read further."""
         job, data = self._job, line.data
         head, record = head_and_record(data, job.shape, job.hooks)
+        if head.reward is None and job.rewarded:
+            raise Damaged(NO_REWARD)
         removed = removed_by(head, self._head_rules)
         if removed is not None:
             add(self.report.removed, {removed: 1})
@@ -194,7 +202,7 @@ class _Span:
         if not made:
             return
         task, side = hash_of(rollout.task), TRAIN
-        if prompts is not None and held_out(rollout.task, self._job.eval_share):
+        if prompts is not None and held_out(rollout.prompt, self._job.eval_share):
             side = EVALUATION
             try:
                 prompt = prompts.of(rollout)
@@ -203,7 +211,7 @@ class _Span:
                 for writing, _ in made:
                     self._leave_out(line, error, writing.making)
                 return
-            prompts.write(prompt, line, rollout, task)
+            prompts.write(prompt, line, task)
         for writing, bodies in made:
             writing.write(side, bodies, line, rollout, task)
 

@@ -14,7 +14,7 @@ from ..data.filter import TaskRules
 from ..data.read import Line, Span
 from ..data.rollout import Rollout
 from ..data.same import conversation, hash_of, hash_of_same, normalised
-from .index import NO_ROW, Index, row_id
+from .index import NO_ROW, PAIR, Index, row_id
 from .write import BUFFER
 
 TRAIN, EVALUATION, PROMPTS = 0, 1, 2
@@ -125,11 +125,11 @@ class Prompts:
         self._index = files.index(PROMPTS_INDEX)
         self._stream: Stream | None = None
 
-    def write(self, body: bytes, line: Line, rollout: Rollout, task: int) -> None:
+    def write(self, body: bytes, line: Line, task: int) -> None:
         if self._stream is None:
             self._stream = Stream(self._files, PROMPTS, self._span)
         number = self._stream.add(body, line)
-        self._index.add(task, hash_of(body), 0, rollout.reward, 0, number)
+        self._index.add(task, hash_of(body), 0, 0.0, 0, number)
 
     @property
     def rows(self) -> int:
@@ -164,12 +164,12 @@ class Writing:
             if self._compared:
                 self._note(body, number, rollout, task)
             elif self._tasks is not None:
-                self._tasks.add(task, 0, 0, rollout.reward, 0, number)
+                self._tasks.add(task, 0, 0, 0.0, 0, number)
 
     def count(self, rollout: Rollout) -> None:
         """A rollout that stays out, but is one of its task when that is judged as a whole."""
         if self._tasks is not None and not (rollout.masked or rollout.failed):
-            self._tasks.add(hash_of(rollout.task), 0, 0, rollout.reward, 0, NO_ROW)
+            self._tasks.add(hash_of(rollout.task), 0, 0, rollout.reward or 0.0, 0, NO_ROW)
 
     def counts(self) -> dict[int, int]:
         """Rows of each stream."""
@@ -188,12 +188,15 @@ class Writing:
         """What a row will be compared by."""
         rules, paired = self.making.tasks, self.making.paired
         order = hash_of(body)
-        group = hash_of(rollout.tools, hash_of_same(rollout.prompt)) if paired else 0
-        category = 0
+        group = category = 0
+        if paired and rollout.worse is None:
+            group = hash_of(rollout.tools, hash_of_same(rollout.prompt))
+        elif paired:
+            group, category = order, PAIR
         if rules.balance is not None:
             category = hash_of(category_of(rollout, rules.balance)) >> 32
         if self._tasks is not None:
-            self._tasks.add(task, order, group, rollout.reward, category, number)
+            self._tasks.add(task, order, group, rollout.reward or 0.0, category, number)
         if self._twins is not None:
             text = conversation(rollout)
             twin = hash_of(text if rules.duplicates == "exact" else normalised(text))

@@ -23,7 +23,7 @@ class Answered(msgspec.Struct):
     prompt: list[Message]
     completion: list[Message]
     tools: msgspec.Raw
-    reward: float
+    reward: float | None
     tokens: list[Tokens] | None
     metadata: dict[str, msgspec.Raw]
 
@@ -43,7 +43,7 @@ class Labelled(msgspec.Struct):
     prompt: list[Message]
     completion: list[Message]
     tools: msgspec.Raw
-    reward: float
+    reward: float | None
     label: bool
     metadata: dict[str, msgspec.Raw]
 

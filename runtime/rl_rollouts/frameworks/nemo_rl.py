@@ -30,7 +30,7 @@ class Conversation(msgspec.Struct):
 
     messages: list[Message]
     tools: msgspec.Raw
-    reward: float
+    reward: float | None
     metadata: dict[str, msgspec.Raw]
 
 

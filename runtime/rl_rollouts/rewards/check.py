@@ -60,6 +60,10 @@ class Checked:
         self.worst: list[tuple[float, int, dict[str, Any]]] = []
 
     def add(self, rollout: Rollout, score: Score) -> None:
+        recorded = rollout.reward
+        if recorded is None or not rollout.completion:
+            self.unusable["no reward" if recorded is None else "no response"] += 1
+            return
         prompt, response = chat(rollout.prompt), last_text(rollout)
         truth = msgspec.json.decode(rollout.ground_truth)
         facts = {key: msgspec.json.decode(value) for key, value in rollout.metadata.items()}
@@ -72,11 +76,11 @@ class Checked:
             return
         unknown = rollout.ground_truth == NULL
         agent = rollout.agent or "no agent"
-        self.rows.append(Scored(rollout.reward, computed, rollout.task, agent, unknown))
-        apart = abs(rollout.reward - computed)
+        self.rows.append(Scored(recorded, computed, rollout.task, agent, unknown))
+        apart = abs(recorded - computed)
         if apart > AGREE and (len(self.worst) < WORST or apart > self.worst[0][0]):
             shown = {
-                "recorded": rollout.reward,
+                "recorded": recorded,
                 "computed": computed,
                 "task": rollout.task,
                 "prompt": prompt[-1].get("content") or "",

@@ -10,6 +10,9 @@ Weight = Literal["good", "note", "warning"]
 WORTH_A_NOTE = 0.01
 """Share of rollouts from which on a note says something about all of them."""
 
+SHOWN = 12
+"""Keys that are named."""
+
 
 class Finding(msgspec.Struct):
     """One sentence, and whether it is a reason to look closer."""
@@ -22,7 +25,12 @@ def findings(summary: Summary) -> list[Finding]:
     """Warnings first."""
     if not summary.rollouts:
         return [Finding("warning", "There is no rollout that can be used.")]
-    found = [*_of_lines(summary), *_of_tasks(summary), *_of_rollouts(summary)]
+    found = [
+        *_of_lines(summary),
+        *_of_tasks(summary),
+        *_of_rollouts(summary),
+        *_of_keys(summary),
+    ]
     order: list[Weight] = ["warning", "note", "good"]
     return sorted(found, key=lambda finding: order.index(finding.weight))
 
@@ -50,33 +58,58 @@ def _of_tasks(summary: Summary) -> list[Finding]:
     about = "" if tasks.share == 1 else "about "
     all_tasks = f"{about}{tasks.count:,} tasks"
     never, always = percent(tasks.never, tasks.count), percent(tasks.always, tasks.count)
-    found = [
-        Finding(
-            "good" if tasks.differing else "warning",
-            f"{tasks.differing:,} of {all_tasks} have two or more different rewards: these can "
-            "give preference pairs, and online algorithms learn from such tasks.",
-        ),
-        Finding(
-            "note",
-            f"Of the tasks, {never} were never solved and {always} always (solved: a reward of "
-            f"{summary.solved_from:g} or more).",
-        ),
-    ]
+    found = []
+    if summary.rewards is not None:
+        differing = f"{tasks.differing:,} of {all_tasks} have two or more different rewards"
+        solved = f"{never} were never solved and {always} always"
+        found = [
+            Finding(
+                "good" if tasks.differing else "warning",
+                f"{differing}: online algorithms learn from such tasks, and pairs come from them.",
+            ),
+            Finding(
+                "note",
+                f"Of the tasks, {solved} (solved: a reward of {summary.solved_from:g} or more).",
+            ),
+        ]
     if tasks.mixed:
-        text = f"{tasks.mixed:,} of {all_tasks} have two or more different prompts: are the tasks "
-        found.append(Finding("warning", text + "of several files numbered alike?"))
+        text = f"{tasks.mixed:,} task numbers stand for two or more prompts, as when runs were "
+        found.append(Finding("warning", text + "numbered alike; each prompt counts as a task."))
     if tasks.shared_prompts:
-        text = f"{tasks.shared_prompts:,} prompts stand in two or more tasks, so that the same "
-        found.append(Finding("warning", text + "prompt may be trained on and held out."))
-    if tasks.single:
+        text = f"{tasks.shared_prompts:,} prompts stand in two or more tasks; each of them is "
+        found.append(Finding("note", text + "trained on or held out in all."))
+    if tasks.single and summary.rewards is not None:
         text = f"{tasks.single:,} of {all_tasks} were attempted only once."
         found.append(Finding("note", text))
+    return found
+
+
+def _of_keys(summary: Summary) -> list[Finding]:
+    """Keys that nothing reads, those that look decisive one by one."""
+    rollouts = summary.rollouts
+    found = [
+        Finding(
+            "warning",
+            f"`{key.name}` is not read, and looks as if it said what should be learned: it is set "
+            f"in {key.decisive:,} of {rollouts:,} records.",
+        )
+        for key in summary.unread
+        if key.decisive
+    ]
+    others = [f"{key.name} ({key.records:,})" for key in summary.unread if not key.decisive]
+    if others:
+        more = f" and {len(others) - SHOWN:,} more" if len(others) > SHOWN else ""
+        text = f"Keys that are not read, and stay in the metadata: {', '.join(others[:SHOWN])}"
+        found.append(Finding("note", f"{text}{more}."))
     return found
 
 
 def _of_rollouts(summary: Summary) -> list[Finding]:
     rollouts, marks = summary.rollouts, summary.marks
     told: list[tuple[int, Weight, str]] = [
+        (marks.unjudged, "warning", "Without a reward, which some algorithms need (--reward_key)"),
+        (marks.inputs, "note", "Prompts to which nothing came back, for online algorithms"),
+        (marks.pairs, "good", "Pairs of a chosen and a rejected answer"),
         (marks.failed, "warning", "Failed in the environment or the model's server"),
         (marks.unknown_calls, "warning", "Calls of a tool whose schema is not in the record"),
         (marks.masked, "note", "Masked, the environment says not to train on it"),

@@ -74,5 +74,5 @@ def _survey_span(
         except HookFailed as failed:
             raise failed.on(span, line.data, line.number) from failed
         else:
-            survey.add(rollout)
+            survey.add(rollout, line.data)
     return survey, size

@@ -5,11 +5,12 @@ from typing import Any
 
 import msgspec
 
+from ..data.keys import unread
 from ..data.rollout import Rollout
 from ..data.same import hash_of
 from .bounded import Sampled
 from .spread import Spread
-from .summary import Agent, Tool
+from .summary import Agent, Key, Tool
 
 MOST_NAMES = 200
 """Of a kind, that are told apart."""
@@ -31,9 +32,11 @@ class Agents:
     def __init__(self) -> None:
         self._agents: Sampled[AgentCount] = Sampled(MOST_NAMES)
 
-    def add(self, name: str | None, reward: float, solved: bool) -> None:
+    def add(self, name: str | None, reward: float | None, solved: bool) -> None:
         key = hash_of("" if name is None else f"agent {name}")
         rewards = Spread(digits=2)
+        if reward is None:
+            return
         rewards.add(reward)
         one = AgentCount(None if name is None else short(name), int(solved), rewards)
         self._agents.add(key, one, _merged_agents)
@@ -79,6 +82,24 @@ class Tools:
         return sorted(tools, key=lambda each: (-each.calls, each.name))
 
 
+class Keys:
+    """Keys that nothing reads."""
+
+    def __init__(self) -> None:
+        self._keys: Sampled[Key] = Sampled(MOST_NAMES)
+
+    def add(self, line: bytes) -> None:
+        for name, decisive in unread(line):
+            self._keys.add(hash_of(name), Key(short(name), 1, int(decisive)), _merged_keys)
+
+    def merge(self, other: "Keys") -> None:
+        self._keys.merge(other._keys, _merged_keys)
+
+    def summary(self) -> list[Key]:
+        keys = map(msgspec.structs.replace, self._keys.values())
+        return sorted(keys, key=lambda each: (-each.decisive, -each.records, each.name))
+
+
 class Reasons:
     """Lines that could not be used, by reason."""
 
@@ -114,6 +135,12 @@ def short(name: str) -> str:
 def _merged_agents(one: AgentCount, other: AgentCount) -> AgentCount:
     one.solved += other.solved
     one.rewards.merge(other.rewards)
+    return one
+
+
+def _merged_keys(one: Key, other: Key) -> Key:
+    one.records += other.records
+    one.decisive += other.decisive
     return one
 
 

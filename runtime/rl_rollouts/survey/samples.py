@@ -45,7 +45,7 @@ class Samples:
         """In turn from each stratum, then ordered by agent and reward."""
         strata = [stratum.in_order() for stratum in self._strata.in_order()]
         in_turn = [each for each in chain(*zip_longest(*strata)) if each is not None]
-        return sorted(in_turn[:SAMPLES], key=lambda each: (each.agent or "", -each.reward))
+        return sorted(in_turn[:SAMPLES], key=lambda each: (each.agent or "", -(each.reward or 0.0)))
 
 
 def excerpt(text: str, longest: int) -> Excerpt:

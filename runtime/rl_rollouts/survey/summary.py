@@ -49,10 +49,41 @@ class Marks(msgspec.Struct):
     turn_rewards: int = 0
     turn_tokens: int = 0
     """Token ids and log-probabilities are recorded."""
+    inputs: int = 0
+    """Prompts to which nothing came back."""
+    pairs: int = 0
+    """A chosen and a rejected answer in one record."""
+    unjudged: int = 0
+    """Without a reward."""
 
     def merge(self, other: "Marks") -> None:
         for name in self.__struct_fields__:
             setattr(self, name, getattr(self, name) + getattr(other, name))
+
+
+class Uses(msgspec.Struct):
+    """Rows that could be made of what is neither masked nor failed."""
+
+    answers: int = 0
+    """Rollouts with an answer of the model."""
+    judged: int = 0
+    """Of these with a reward."""
+    good: int = 0
+    """Solved, and chosen sides of pairs."""
+    bad: int = 0
+    """Not solved, and rejected sides."""
+    pairs: int = 0
+    """Preference pairs, one of each prompt, beside those that stand in the file."""
+
+
+class Key(msgspec.Struct):
+    """A key that nothing reads; those of messages begin with `messages.`."""
+
+    name: str
+    records: int
+    """In which it stands."""
+    decisive: int
+    """In which it is set, and looks as if it decided about what is learned."""
 
 
 class Agent(msgspec.Struct):
@@ -91,7 +122,7 @@ class Tasks(msgspec.Struct):
     sometimes: int
     always: int
     mixed: int
-    """With two or more different prompts."""
+    """Numbers under which there are two or more prompts, each of which is a task."""
     shared_prompts: int
     """Prompts that stand in two or more tasks."""
     pass_rates: list[Bar]
@@ -143,7 +174,7 @@ class Sample(msgspec.Struct):
 
     agent: str | None
     task: str
-    reward: float
+    reward: float | None
     solved: bool
     marks: list[str]
     """truncated, masked, failed."""
@@ -173,6 +204,9 @@ class Summary(msgspec.Struct):
     """Contents, reasoning and arguments of calls."""
     reasoning_characters: int
     marks: Marks
+    uses: Uses
+    unread: list[Key]
+    """Most frequent first."""
     tools: list[Tool]
     """Most calls first."""
     calls: int

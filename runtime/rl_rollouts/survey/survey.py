@@ -6,11 +6,12 @@ from ..data.rollout import NULL, Rollout
 from ..data.same import conversation, hash_of, said
 from .bounded import Sampled
 from .content import characters, has_images
-from .names import Agents, Reasons, Tools
+from .names import Agents, Keys, Reasons, Tools
 from .samples import Samples
 from .spread import Spread
 from .summary import Copies, Marks, Summary
 from .tasks import TaskCounts
+from .uses import UseCounts
 
 SOLVED_FROM = 0.5
 """Halfway between the 0 and the 1 that most environments give."""
@@ -27,7 +28,7 @@ class Survey:
 
     def __init__(self, solved_from: float = SOLVED_FROM) -> None:
         self._solved_from = solved_from
-        self._solved = self._thought = 0
+        self._rollouts = self._solved = self._thought = 0
         self._rewards, self._turns = Spread(), Spread()
         self._prompts, self._completions = Spread("log"), Spread("log")
         self._marks = Marks()
@@ -37,21 +38,27 @@ class Survey:
         self._samples = Samples()
         self._tasks = TaskCounts()
         self._tools = Tools()
+        self._keys = Keys()
+        self._uses = UseCounts(solved_from)
 
-    def add(self, rollout: Rollout) -> None:
-        """Count a rollout."""
-        reward = rollout.reward
-        solved = reward >= self._solved_from
+    def add(self, rollout: Rollout, line: bytes = b"{}") -> None:
+        """Count a rollout, and what stands on its line beside it."""
+        reward = None if rollout.worse else rollout.reward
+        solved = reward is not None and reward >= self._solved_from
+        self._rollouts += 1
         prompt = hash_of(said(rollout.prompt))
         text = hash_of(conversation(rollout))
         self._solved += solved
-        self._rewards.add(reward)
+        if reward is not None:
+            self._rewards.add(reward)
         self._texts.add(text, 1, int.__add__)
         self._agents.add(rollout.agent, reward, solved)
         self._samples.add(rollout, text, solved)
         self._tasks.add(rollout.task, prompt, reward, solved)
         self._add_sizes(rollout)
         self._add_marks(rollout)
+        self._keys.add(line)
+        self._uses.add(rollout, line)
 
     def reject(self, reason: str) -> None:
         """Count a line that could not be used."""
@@ -59,6 +66,7 @@ class Survey:
 
     def merge(self, other: "Survey") -> None:
         """Add what was counted of other rollouts; the other survey is used up."""
+        self._rollouts += other._rollouts
         self._solved += other._solved
         self._thought += other._thought
         self._rewards.merge(other._rewards)
@@ -72,10 +80,12 @@ class Survey:
         self._samples.merge(other._samples)
         self._tasks.merge(other._tasks)
         self._tools.merge(other._tools)
+        self._keys.merge(other._keys)
+        self._uses.merge(other._uses)
 
     def summary(self) -> Summary:
         """What was counted so far."""
-        rollouts = self._rewards.count
+        rollouts = self._rollouts
         agents = self._agents.summary()
         return Summary(
             solved_from=self._solved_from,
@@ -85,13 +95,15 @@ class Survey:
             solved=self._solved,
             rewards=self._rewards.figures(),
             agents=agents,
-            other_agents=rollouts - sum(agent.rollouts for agent in agents),
+            other_agents=self._rewards.count - sum(agent.rollouts for agent in agents),
             tasks=self._tasks.summary(),
             turns=self._turns.figures(),
             prompt_characters=self._prompts.figures(),
             completion_characters=self._completions.figures(),
             reasoning_characters=self._thought,
             marks=msgspec.structs.replace(self._marks),
+            uses=self._uses.summary(),
+            unread=self._keys.summary(),
             tools=self._tools.summary(),
             calls=self._tools.calls,
             copies=self._copies(),
@@ -118,6 +130,9 @@ class Survey:
             ground_truth=int(bytes(rollout.ground_truth) != bytes(NULL)),
             turn_rewards=int(rollout.turn_rewards is not None),
             turn_tokens=int(rollout.turn_tokens is not None),
+            inputs=int(not rollout.completion),
+            pairs=int(rollout.worse is not None),
+            unjudged=int(rollout.reward is None),
         )
         self._marks.merge(marks)
 

@@ -1,7 +1,10 @@
 """Tasks, and how their rollouts did."""
 
+import math
+
 import msgspec
 
+from ..data.normalise import number_of
 from ..data.same import hash_of
 from .bounded import Sampled
 from .spread import spread_of
@@ -16,14 +19,11 @@ STEPS = 10
 class Task(msgspec.Struct, gc=False):
     """What is held of a task."""
 
-    prompt: int
-    """Hash of one of its prompts."""
     rollouts: int
     solved: int
     low: float
     high: float
-    mixed: bool = False
-    """It has another prompt, too."""
+    """The first is above the second where no rollout has a reward."""
 
     @property
     def step(self) -> int:
@@ -40,19 +40,26 @@ class TaskCounts:
         self._tasks: Sampled[Task] = Sampled(MOST_TASKS)
         self._in_tasks: Sampled[tuple[int, int]] = Sampled(MOST_TASKS)
         """For each prompt the smallest and the largest hash of its tasks."""
+        self._numbers: Sampled[tuple[int, int]] = Sampled(MOST_TASKS)
+        """For each agent's number of tasks the smallest and the largest hash of its prompts."""
 
-    def add(self, task: str, prompt: int, reward: float, solved: bool) -> None:
+    def add(self, task: str, prompt: int, reward: float | None, solved: bool) -> None:
         key = hash_of(task)
-        self._tasks.add(key, Task(prompt, 1, int(solved), reward, reward), _merged)
+        low, high = (math.inf, -math.inf) if reward is None else (reward, reward)
+        self._tasks.add(key, Task(1, int(solved), low, high), _merged)
         self._in_tasks.add(prompt, (key, key), _range)
+        if number := number_of(task):
+            self._numbers.add(hash_of(number), (prompt, prompt), _range)
 
     def merge(self, other: "TaskCounts") -> None:
         self._tasks.merge(other._tasks, _merged)
         self._in_tasks.merge(other._in_tasks, _range)
+        self._numbers.merge(other._numbers, _range)
 
     def summary(self) -> Tasks:
         tasks, scaled = self._tasks.values(), self._tasks.scaled
         shared = sum(first != last for first, last in self._in_tasks.values())
+        mixed = sum(first != last for first, last in self._numbers.values())
         steps = [0] * (STEPS + 2)
         for task in tasks:
             steps[task.step] += 1
@@ -61,11 +68,11 @@ class TaskCounts:
             count=scaled(len(tasks)),
             share=self._tasks.share,
             single=scaled(sum(task.rollouts == 1 for task in tasks)),
-            differing=scaled(sum(task.low != task.high for task in tasks)),
+            differing=scaled(sum(task.low < task.high for task in tasks)),
             never=steps[0],
             sometimes=sum(steps[1:-1]),
             always=steps[-1],
-            mixed=scaled(sum(task.mixed for task in tasks)),
+            mixed=self._numbers.scaled(mixed),
             shared_prompts=self._in_tasks.scaled(shared),
             pass_rates=_bars(steps),
             rollouts=spread_of(task.rollouts for task in tasks).figures(),
@@ -73,7 +80,6 @@ class TaskCounts:
 
 
 def _merged(one: Task, other: Task) -> Task:
-    one.mixed |= other.mixed or one.prompt != other.prompt
     one.rollouts += other.rollouts
     one.solved += other.solved
     one.low = min(one.low, other.low)
