@@ -135,7 +135,9 @@ def test_a_foreign_format_passes_filter_and_prepare(project: Path) -> None:
     assert without.returncode == 1 and "1  it is in no form that is known" in without.stdout
     own(project, read=READ)
     found = counts(project, ran(project, FILTER, "--min_reward 0.5 --max_bad_share 0.1"))
-    assert found["removed"] == {"reward below 0.5": 40} and found["rejected"] == {"it is in no form that is known": 1}
+    assert found["removed"] == {"reward below 0.5": 40} and found["rejected"] == {
+        "it is in no form that is known": 1
+    }
     (project / "out.jsonl").rename(project / "in.jsonl")
     found = counts(project, ran(project, PREPARE, "--kind preference --eval_share 0.3"))
     assert found["training rows"] + found["held-out rows"] == 20 == found["tasks"]

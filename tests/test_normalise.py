@@ -175,7 +175,10 @@ DAMAGED: list[tuple[Json, str]] = [
     (record([says("a")], reward=float("nan")), "the reward is not a number: 'NaN'"),
     (record([says("a")], reward=float("-inf")), "the reward is not a number: '-Infinity'"),
     (record([says("a")], reward=10**400), "the reward is not finite"),
-    ({"reward": 1.0, "response": {"output": []}}, "no form that is known: its keys are reward, response"),
+    (
+        {"reward": 1.0, "response": {"output": []}},
+        "no form that is known: its keys are reward, response",
+    ),
     ({"reward": 1.0, "response": "a"}, "no form"),
     ({"reward": 1.0}, "no form that is known: its keys are reward"),
     (

@@ -279,7 +279,8 @@ def test_a_line_of_megabytes_is_read_and_never_printed(command: Callable[..., Re
     write(Path("data.jsonl"), good, {**SFT, "reward": text}, {**good, "completion": text})
     done = command("data.jsonl")
     assert "2 of 3 rows" in done.stderr and len(done.stderr) < 2_000
-    assert 'is not of types "null", "number"' in done.stderr and 'is not of type "array"' in done.stderr
+    assert 'is not of types "null", "number"' in done.stderr
+    assert 'is not of type "array"' in done.stderr
 
 
 # --- the command ---
@@ -365,7 +366,7 @@ def test_as_a_module_in_a_process_of_its_own(tmp_path: Path) -> None:
     words = [sys.executable, "-m", "rl_rollouts.validate", "data.jsonl"]
     done = run(words, tmp_path, env=ENVIRONMENT)
     assert done.returncode == 1 and "Traceback" not in done.stderr
-    assert "data.jsonl:2: reward: "high" is not of types" in done.stderr
+    assert 'data.jsonl:2: reward: "high" is not of types' in done.stderr
 
 
 def test_without_jsonschema_rs_it_is_said_what_to_install(

@@ -57,7 +57,11 @@ def _sample(sample: Sample, opened: bool) -> Html:
 
 def _badge(sample: Sample) -> Html:
     word = "solved" if sample.solved else "not solved"
-    shown = joined("reward ", element("b", "none" if sample.reward is None else number(sample.reward)), f" {word}")
+    shown = joined(
+        "reward ",
+        element("b", "none" if sample.reward is None else number(sample.reward)),
+        f" {word}",
+    )
     return element("span", shown, class_=f"badge {'good' if sample.solved else 'never'}")
 
 
