@@ -20,9 +20,9 @@ import real
 from rl_rollouts.data import record as decoding
 from rl_rollouts.data import rows as formats
 from rl_rollouts.data.compressed import GZIP, ZSTD
+from rl_rollouts.data.containers import BOM
 from rl_rollouts.data.filter import Rules, TaskRules
 from rl_rollouts.data.normalise import Shape, normalise
-from rl_rollouts.data.read import BOM
 from rl_rollouts.data.rollout import Rollout
 from rl_rollouts.engine.choose import PairRules
 from rl_rollouts.engine.run import Options

@@ -86,16 +86,19 @@ class Conversations(MultiTurnSFTDataset):  # type: ignore[misc]
         return len(self.rows)
 
     def parts(self, index: int) -> tuple[Chat, list[Chat], Any]:
-        """Messages before the model's first turn, those from it on, and the tools.
+        """Messages that are given, those from the first on that is learned, and the tools.
 
         Raises:
             UserError: when it has no turn.
         """
         row = self.rows[index]
         messages = row[self.messages_key]
-        first = next((i for i, each in enumerate(messages) if each["role"] == "assistant"), None)
+        turns = [place for place, each in enumerate(messages) if each["role"] == "assistant"]
+        first = next((place for place in turns if place >= row.get("given", 0)), None)
         if first is None:
-            raise UserError(f"Row {index + 1} has no turn of the model.", "Leave it out.")
+            raise UserError(
+                f"Row {index + 1} has no turn of the model that is learned.", "Leave it out."
+            )
         return messages[:first], [messages[first:]], row.get("tools") or None
 
     def tokens(self, index: int) -> tuple[list[int], bytes]:

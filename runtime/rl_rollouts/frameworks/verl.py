@@ -1,6 +1,6 @@
 """verl 0.9.1: its rows, the names of its log, and checkpoints that only its own merger joins.
 
-    sft            messages, tools: parquet only, see below
+    sft            messages, tools, given: parquet only, see below
     prompts        data_source, prompt, ability, reward_model, extra_info: JSONL or parquet
     trajectories   states, actions, rewards: for code of your own, as verl always generates anew
 
@@ -31,10 +31,10 @@ from . import ConfigKeys
 
 
 class Conversation(msgspec.Struct):
-    """The loss is on every assistant message."""
-
     messages: list[Message]
     tools: msgspec.Raw
+    given: int
+    """Messages that come first and are not learned; after them, what the assistant wrote is."""
 
 
 class RewardModel(msgspec.Struct):
@@ -79,7 +79,7 @@ class Steps(msgspec.Struct):
 
 
 def sft(rollout: Rollout) -> Conversation:
-    return Conversation(conversation(rollout), rollout.tools)
+    return Conversation(conversation(rollout), rollout.tools, len(rollout.prompt))
 
 
 def prompts(rollout: Rollout, *, data_source: str | None = None) -> Question:
