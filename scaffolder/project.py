@@ -12,7 +12,7 @@ from scaffolder import library
 from scaffolder.errors import NoProject, UserError
 
 if TYPE_CHECKING:
-    from rl_rollouts.config import Entry
+    from rl_rollouts.config import Entry, Lines
     from scaffolder.plan import Plan
     from scaffolder.spec import ProjectSpec
 
@@ -62,6 +62,12 @@ class Config:
     def get(self, key: str, default: Any = None) -> Any:
         entry = self.entry(key)
         return default if entry is None else entry.value
+
+    def changed(self, planned: Mapping[str, Any], values: Mapping[str, Any]) -> str:
+        """Of keys that do not go together the first that is not as it was planned, and is written
+        here; else the first."""
+        wrong = (key for key in planned if values[key] != planned[key] and self.entry(key))
+        return next(wrong, next(iter(planned)))
 
     def finding(self, weight: Weight, key: str | None, problem: str, remedy: str) -> Finding:
         """Something about a key, at its line where it is written."""
@@ -121,6 +127,18 @@ def load(path: Path) -> Project:
     return Project(path, spec, plan, tuple(read_config(path, name) for name in names))
 
 
+def _read_lines(path: Path) -> "Lines":
+    """A YAML file; what is no file is not waited for, as a pipe would be."""
+    if _is_no_file(path):
+        unread: Lines = library.load("config").Lines(problem="is no regular file")
+        return unread
+    return library.read_lines(path)
+
+
+def _is_no_file(path: Path) -> bool:
+    return path.exists() and not path.is_file()
+
+
 def read_answers(path: Path) -> Mapping[str, Any]:
     """What the project was rendered with: choices, plan, and which templates.
 
@@ -128,7 +146,7 @@ def read_answers(path: Path) -> Mapping[str, Any]:
         NoProject: when there are none in this folder.
     """
     try:
-        answers = library.read_lines(path / ANSWERS)
+        answers = _read_lines(path / ANSWERS)
     except FileNotFoundError:
         raise NoProject(path, f"it has no {ANSWERS}") from None
     if answers.problem:
@@ -149,7 +167,7 @@ def read_config(folder: Path, name: str) -> Config:
     """A YAML file of a project; one that cannot be read says why, and has no entries."""
     remedy, line = "Bring it back from git.", None
     try:
-        lines = library.read_lines(folder / name)
+        lines = _read_lines(folder / name)
         problem, line = lines.problem, lines.line
         if not problem:
             return Config(name, lines.entries)
@@ -158,6 +176,17 @@ def read_config(folder: Path, name: str) -> Config:
     if problem.startswith("is not YAML"):
         remedy = "Mend the line; text with ': ', '#' or a bracket in front needs quotes."
     return Config(name, (), Finding("error", problem, remedy, name, line))
+
+
+def read_text(path: Path) -> str:
+    """The text of a regular file: a pipe would be waited for, a device never ends.
+
+    Raises:
+        OSError, ValueError: when there is none, or it is not UTF-8.
+    """
+    if _is_no_file(path):
+        raise OSError("it is no regular file")
+    return path.read_text("utf-8")
 
 
 def _words(error: Exception) -> str:
