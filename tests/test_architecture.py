@@ -29,6 +29,7 @@ MAY_IMPORT = {
     "trainer": {"memory", "plan", "vocabulary"},
     "planning": {"errors", "library", "memory", "numbers", "plan", "spec", "trainer", "vocabulary"},
     "project": {"errors", "library", "plan", "spec"},
+    "code": {"library", "project"},
     "machine": set(),
     "numbers": set(),
     "schema": set(),
@@ -37,6 +38,7 @@ MAY_IMPORT = {
     "history": {"errors", "git"},
     "staging": {"errors"},
     "frameworks": {
+        "code",
         "spec",
         "memory",
         "plan",
