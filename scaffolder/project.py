@@ -3,7 +3,7 @@
 The configs are read here once, and every check looks at what was read.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -60,6 +60,12 @@ class Config:
     def get(self, key: str, default: Any = None) -> Any:
         entry = self.entry(key)
         return default if entry is None else entry.value
+
+    def changed(self, planned: Mapping[str, Any], values: Mapping[str, Any]) -> str:
+        """Of keys that do not go together the first that is not as it was planned, and is written
+        here; else the first."""
+        wrong = (key for key in planned if values[key] != planned[key] and self.entry(key))
+        return next(wrong, next(iter(planned)))
 
     def finding(self, weight: Weight, key: str | None, problem: str, remedy: str) -> Finding:
         """Something about a key, at its line where it is written."""
@@ -128,3 +134,14 @@ def read_config(folder: Path, name: str) -> Config:
     if problem.startswith("is not YAML"):
         remedy = "Mend the line; text with ': ', '#' or a bracket in front needs quotes."
     return Config(name, (), Finding("error", problem, remedy, name, line))
+
+
+def read_text(path: Path) -> str:
+    """The text of a regular file: a pipe would be waited for, a device never ends.
+
+    Raises:
+        OSError, ValueError: when there is none, or it is not UTF-8.
+    """
+    if path.exists() and not path.is_file():
+        raise OSError("it is no regular file")
+    return path.read_text("utf-8")

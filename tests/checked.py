@@ -4,30 +4,21 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-import yaml
 
-from conftest import TEMPLATES
-from contracts.rendering import variant
-from scaffolder import library
+from contracts.rendering import variant, write
 from scaffolder.check import check
 from scaffolder.project import Finding
 
 Copy = Callable[..., Path]
 TRL, CUSTOM, SMOKE = "trl_config.yaml", "custom_config.yaml", "smoke_config.yaml"
-ACCELERATE = "accelerate_config.yaml"
+ACCELERATE, VERL = "accelerate_config.yaml", "verl_config.yaml"
 
 
 def render(folder: Path, framework: str, algorithm: str, generation: str | None) -> None:
-    """What a check reads of a project for eight GPUs, without waiting for Copier."""
+    """A project for eight GPUs, without waiting for Copier."""
     size = {"gpus_per_node": 8, "model": "org/m-1.7b", "generation": generation}
-    made = variant(framework, algorithm, **size)
-    overlay = TEMPLATES / f"{{{{{framework}}}}}"
     folder.mkdir()
-    for file in overlay.glob("*.yaml.jinja"):
-        (folder / file.stem).write_text(made.render(file.stem), "utf-8")
-    (folder / "pyproject.toml").write_text(made.render("pyproject.toml", "base"), "utf-8")
-    library.put(folder)
-    (folder / ".copier-answers.yml").write_text(yaml.safe_dump(made.answers()), "utf-8")
+    write(variant(framework, algorithm, **size), folder)
 
 
 def projects(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Copy:
@@ -61,6 +52,14 @@ def put(file: Path, key: str, value: str) -> int:
             file.write_text("\n".join(lines) + "\n", "utf-8")
             return number
     return append(file, f"{key}: {value}")
+
+
+def change(file: Path, old: str, new: str) -> int:
+    """Put a text in place of another; returns the line."""
+    text = file.read_text("utf-8")
+    assert old in text
+    file.write_text(text.replace(old, new, 1), "utf-8")
+    return text[: text.index(old)].count("\n") + 1
 
 
 def heavy(folder: Path) -> list[Finding]:

@@ -30,6 +30,7 @@ MAY_IMPORT = {
     "planning": {"errors", "library", "memory", "numbers", "plan", "spec", "trainer", "vocabulary"},
     "saved": {"errors", "library", "plan", "spec", "templates"},
     "project": {"library", "plan", "saved", "spec"},
+    "code": {"library", "project"},
     "machine": set(),
     "numbers": set(),
     "schema": set(),
@@ -38,6 +39,7 @@ MAY_IMPORT = {
     "history": {"errors", "git"},
     "staging": {"errors"},
     "frameworks": {
+        "code",
         "spec",
         "memory",
         "plan",

@@ -84,7 +84,7 @@ def test_kto_takes_two_rows_at_once(project: Copy) -> None:
     ("changes", "problem", "remedy"),
     [
         ({"num_generations": "7"}, "whole groups of num_generations = 7", "num_generations to 4"),
-        ({"num_generations": "1"}, "num_generations is 1", "2 or more"),
+        ({"num_generations": "1"}, "num_generations: 1 is outside", "at least 2"),
         (
             {"generation_batch_size": "64", "steps_per_generation": "2"},
             "both set",
@@ -92,7 +92,12 @@ def test_kto_takes_two_rows_at_once(project: Copy) -> None:
         ),
         ({"generation_batch_size": "63"}, "is no multiple of", "Set it to"),
         (
-            {"eval_strategy": "steps", "per_device_eval_batch_size": "3", "num_generations": "16"},
+            {
+                "eval_strategy": "steps",
+                "eval_data_path": "training_data.jsonl",
+                "per_device_eval_batch_size": "3",
+                "num_generations": "16",
+            },
             "24 responses at each evaluation",
             "per_device_eval_batch_size to 2",
         ),
@@ -138,6 +143,8 @@ def test_the_servers_port_and_the_groups_port(project: Copy) -> None:
     with socket.create_server(("", 0)) as taken:
         port = taken.getsockname()[1]
         answers.write_text(answers.read_text().replace("port: 8000", f"port: {port}"))
+        script = folder / "launch" / "server.sh"
+        script.write_text(script.read_text().replace("8000", str(port)))
         assert f"port {port}, where the generation server" in only(folder).problem
 
 

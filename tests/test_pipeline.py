@@ -12,7 +12,7 @@ import pytest
 import zstandard
 
 from inside import counted, inside
-from rl_rollouts.data.read import BOM
+from rl_rollouts.data.containers import BOM
 from rollouts import calls, record, result, says, user, write
 from rollouts import read as rows_of
 from scripts import (

@@ -92,7 +92,7 @@ def test_every_default_is_a_value_that_its_key_accepts(framework: str) -> None:
     schema = schema_of(framework)
     wrong = {
         f"{algorithm} {key.name}: {key.type}": verdict
-        for algorithm in schema.algorithms
+        for algorithm in (*schema.algorithms, *schema.files)
         for key in schema.keys(algorithm).values()
         if not key.required
         and not refers(schema, key.default)
@@ -113,7 +113,9 @@ def test_schema_files_are_sorted_and_hold_one_key_a_line(framework: str) -> None
 
 def test_a_key_says_its_type_default_choices_and_class() -> None:
     keys = schema_of("trl").keys("sft")
-    assert keys["learning_rate"] == Key("learning_rate", "SFTConfig", "float", 2e-05)
+    limits = (("ge", 0),)
+    expected = Key("learning_rate", "SFTConfig", "float", 2e-05, limits=limits, reads="argparse")
+    assert keys["learning_rate"] == expected
     assert keys["dtype"].owner == "ModelConfig" and "bfloat16" in keys["dtype"].choices
     assert keys["algorithm"].required and not keys["output_dir"].required
     custom = schema_of("custom").keys("sft")

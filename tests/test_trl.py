@@ -225,6 +225,34 @@ def test_rows_with_tools_need_an_environment_or_are_left_out(
     )
 
 
+@pytest.mark.parametrize(
+    ("key", "value", "said"),
+    [
+        ("report_to", "tensorbord", "TRL refuses to start: tensorbord is not supported"),
+        ("learning_rate", "-1", "TRL refuses to start: Invalid learning rate"),
+        ("per_device_train_batch_size", "0", "TRL refuses to start: "),
+        ("save_total_limit", "-1", "Set it to 2 or more"),
+    ],
+)
+def test_what_only_the_trainer_refuses_is_one_clear_error(
+    trl: Path, inside: Inside, key: str, value: str, said: str
+) -> None:
+    refused(inside, trl, f"--{key}", value, "--output_dir", "outputs/no", said=said)
+
+
+def test_what_the_configs_calculate_with_is_one_clear_error(grpo: Path, inside: Inside) -> None:
+    words = ("--per_device_train_batch_size", "0", "--generation_batch_size", "8", "--check_only")
+    refused(inside, grpo, *words, said="TRL does not accept smoke_config.yaml: ZeroDivisionError")
+
+
+def test_a_config_without_a_model(trl: Path, tmp_path: Path, inside: Inside) -> None:
+    text = (trl / "smoke_config.yaml").read_text("utf-8")
+    config = tmp_path / "none.yaml"
+    config.write_text(text.replace("model_name_or_path:", "run_name:"), "utf-8")
+    words = ("--config", str(config), "--data_path", "training_data.jsonl", "--check_only")
+    refused(inside, trl, *words, said="has no model_name_or_path")
+
+
 def test_what_is_not_installed_is_said_in_one_line(grpo: Path, inside: Inside) -> None:
     words = ("--use_vllm", "true", "--output_dir", "outputs/vllm")
     refused(inside, grpo, *words, said="TRL refuses to start: vLLM is not available")

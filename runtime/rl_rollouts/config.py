@@ -64,8 +64,12 @@ def read_lines(path: Path) -> Lines:
     """
     import yaml
 
+    if path.exists() and not path.is_file():
+        return Lines(problem="is no regular file")  # a pipe would be waited for
+    text = ""
     try:
-        loader = yaml.SafeLoader(path.read_text("utf-8"))
+        text = path.read_text("utf-8")
+        loader = yaml.SafeLoader(text)
         root = loader.get_single_node()
         if not isinstance(root, yaml.MappingNode):
             return Lines(problem="holds no `key: value` lines")
@@ -76,9 +80,7 @@ def read_lines(path: Path) -> Lines:
     except FileNotFoundError:
         raise
     except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        said = getattr(error, "problem", None) or _words(error)
-        return Lines(problem=f"is not YAML: {said}", line=mark.line + 1 if mark else None)
+        return Lines(problem=f"is not YAML: {_said(error)}", line=_begun(error, text))
     except UNFIT:
         return Lines(problem="is not YAML: a value is not what its tag says")
     except (OSError, ValueError, RecursionError) as error:
@@ -94,6 +96,39 @@ def _entries(loader: Any, mapping: "yaml.MappingNode") -> Iterator[Entry]:
         below = tuple(_entries(loader, node)) if isinstance(node, yaml.MappingNode) else ()
         value = loader.construct_object(node, deep=True)
         yield Entry(str(key.value), value, key.start_mark.line + 1, below)
+
+
+def _said(error: "yaml.YAMLError") -> str:
+    return getattr(error, "problem", None) or _words(error)
+
+
+def _begun(error: "yaml.YAMLError", text: str) -> int | None:
+    """The line where what YAML stumbles over begins: a quote or a bracket that is left open lets it
+    read on, often to the next one of its kind."""
+    mark = getattr(error, "problem_mark", None)
+    if mark is None:
+        return None
+    context = str(getattr(error, "context", ""))
+    opened = _opened(text, mark.line)
+    if opened is None and ("quoted scalar" in context or "flow" in context):
+        opened = error.context_mark.line  # type: ignore[attr-defined]
+    return (mark.line if opened is None else opened) + 1
+
+
+def _opened(text: str, stumbled: int) -> int | None:
+    """The line of a quoted text that goes on to the line where YAML stumbled."""
+    import yaml
+
+    found = None
+    try:
+        for token in yaml.scan(text):
+            first, last = token.start_mark.line, token.end_mark.line
+            quoted = isinstance(token, yaml.ScalarToken) and token.style in {"'", '"'}
+            if quoted and first < last == stumbled:
+                found = first
+    except yaml.YAMLError:
+        pass
+    return found
 
 
 def _words(error: Exception) -> str:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from scaffolder import frameworks
 from scaffolder.frameworks import Framework
-from scaffolder.project import Config, Finding, Project
+from scaffolder.project import Config, Finding, Project, read_text
 from scaffolder.vocabulary import TRACKERS
 
 WEIGHTS = ("*.safetensors", "*.bin", "*.safetensors.index.json")
@@ -42,7 +42,7 @@ def _data(project: Project) -> Iterator[Finding]:
 def _model(project: Project, config: Config, key: str | None) -> Iterator[Finding]:
     """A local folder is looked into; an id of the Hugging Face Hub is not asked for."""
     model = config.get(key, project.spec.model) if key else project.spec.model
-    if not isinstance(model, str):
+    if not isinstance(model, str) or not model:
         return
     folder = _place(project, model)
     if not _is_there(folder):
@@ -65,6 +65,10 @@ def _output(
     if not isinstance(output, str):
         return
     folder = _place(project, output)
+    if _is_there(folder) and not folder.is_dir():
+        problem = f"{output} is a file, and the run is to be written into a folder"
+        yield config.finding("error", key, problem, f"Choose another {key}.")
+        return
     if _is_there(folder / "final"):
         problem = f"{output} already holds a finished run"
         yield config.finding("error", key, problem, f"Choose another {key}, or move it away.")
@@ -121,7 +125,7 @@ def _tracker(project: Project, key: str | None) -> Iterator[Finding]:
 def _environment(file: Path) -> set[str]:
     """Names that a .env file gives a value."""
     try:
-        text = file.read_text("utf-8")
+        text = read_text(file)
     except (OSError, ValueError):
         return set()
     return set(re.findall(r"^\s*(?:export\s+)?(\w+)=[^\s#]", text, re.MULTILINE))
@@ -130,6 +134,6 @@ def _environment(file: Path) -> set[str]:
 def _is_logged_in() -> bool:
     """`wandb login` writes its key here."""
     try:
-        return "api.wandb.ai" in (Path.home() / ".netrc").read_text("utf-8")
+        return "api.wandb.ai" in read_text(Path.home() / ".netrc")
     except (OSError, ValueError, RuntimeError):
         return False

@@ -1,14 +1,69 @@
-"""What the machine has against what was planned: GPUs, and the port of a generation server."""
+"""GPUs and ports: those of the plan, of the launch scripts, and of this machine."""
 
+import re
 from collections.abc import Iterator
 
+from scaffolder.check.script import Script, names, read
 from scaffolder.machine import is_taken, visible_gpus
 from scaffolder.project import Finding, Project
 
+SERVER = "launch/server.sh"
+PORT = r"^port=(\d+)\s*$"
+
 
 def check(project: Project) -> Iterator[Finding]:
+    found = {name: read(project.path, name) for name in names(project)}
+    for script in found.values():
+        if isinstance(script, Script):
+            yield from _taken(project, script)
     yield from _gpus(project)
-    yield from _server(project)
+    server = found.get(SERVER)
+    yield from _server(project, server if isinstance(server, Script) else None)
+
+
+def _taken(project: Project, script: Script) -> Iterator[Finding]:
+    """What a script takes of a machine's GPUs."""
+    wanted = project.spec.gpus_per_node
+    if (said := script.first(r"^wanted=(\S+)")) and said[1] != str(wanted):
+        problem = f"{said[1]} GPU(s) of a machine are taken, and {wanted} were planned"
+        remedy = f"Write {wanted}, or render the project for other GPUs."
+        yield script.finding(problem, remedy, said[0])
+    for number, pattern in script.all(r"nvidia-smi\b.*\bgrep -E '([^']+)'"):
+        if not _matches(pattern, "0"):
+            problem = f"the pattern {pattern} leaves out GPUs as nvidia-smi numbers them"
+            yield script.finding(problem, "Write '^[0-9]+$'.", number)
+    chosen = script.first(r"^(CUDA_VISIBLE_DEVICES)=")
+    if chosen and not script.first(r"(export CUDA_VISIBLE_DEVICES)"):
+        problem = "CUDA_VISIBLE_DEVICES is set, and not handed on: all GPUs would be used"
+        yield script.finding(problem, "Add `export CUDA_VISIBLE_DEVICES`.", chosen[0])
+    parts = _parts(project)
+    for number, part in script.all(r"--fields[= ]\"?([^\" ]+)"):
+        if parts and part not in parts:
+            problem = f"the GPUs {part} of those that were found are no part of the plan"
+            yield script.finding(problem, f"It can be {' or '.join(parts)}.", number)
+    for number, count in script.all(r"--nproc_per_node[= ](\d+)"):
+        planned = project.plan.world_size // project.plan.training_nodes
+        if int(count) != planned:
+            problem = f"{count} processes are started, and {planned} were planned"
+            yield script.finding(problem, f"Write {planned}.", number)
+
+
+def _matches(pattern: str, text: str) -> bool:
+    try:
+        return re.search(pattern, text) is not None
+    except re.error:
+        return False
+
+
+def _parts(project: Project) -> list[str]:
+    """Ranges of GPUs that `launch/local.sh` gives to trainer and server."""
+    plan = project.plan
+    parts = ["1-$wanted"]
+    if plan.server and project.spec.nodes > 1:
+        parts.append(f"1-{plan.server.gpus}")
+    elif plan.server:
+        parts += [f"1-{plan.world_size}", f"{plan.world_size + 1}-$wanted"]
+    return parts
 
 
 def _gpus(project: Project) -> Iterator[Finding]:
@@ -27,14 +82,20 @@ def _gpus(project: Project) -> Iterator[Finding]:
         )
 
 
-def _server(project: Project) -> Iterator[Finding]:
+def _server(project: Project, script: Script | None) -> Iterator[Finding]:
     spec, plan = project.spec, project.plan
     if plan.server is None:
         return
-    if is_taken(plan.server.port):
+    asked = script.first(PORT) if script else None
+    port = int(asked[1]) if asked else plan.server.port
+    given = script.first(r"--port[= ]'?(\d+)") if script else None
+    if script and given and int(given[1]) != port:
+        problem = f"the server is given port {given[1]}, and is waited for on {port}"
+        yield script.finding(problem, "Write the same number in both places.", given[0])
+    elif is_taken(port):
         yield Finding(
             "error",
-            f"port {plan.server.port}, where the generation server is to answer, is in use here",
+            f"port {port}, where the generation server is to answer, is in use here",
             "Stop what listens there (ss -ltnp), or an old server of this project.",
         )
     training = plan.world_size // plan.training_nodes

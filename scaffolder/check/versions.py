@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from scaffolder import library
-from scaffolder.project import Finding, Project
+from scaffolder.project import Finding, Project, read_text
 
 PIN = re.compile(r"([\w.-]+)(?:\[[^\]]*\])?==([\w.!+]+)")
 FILE = "pyproject.toml"
@@ -19,7 +19,7 @@ FILE = "pyproject.toml"
 
 def check(project: Project) -> Iterator[Finding]:
     try:
-        content = tomllib.loads((project.path / FILE).read_text("utf-8"))
+        content = tomllib.loads(read_text(project.path / FILE))
         pins, has_library = _pins(content), "rl-rollouts" in content.get("tool", {})
     except (OSError, ValueError, AttributeError, TypeError) as error:
         yield Finding("error", f"cannot be read: {error}", "Bring it back from git.", FILE)

@@ -48,6 +48,10 @@ def train(arguments: list[str]) -> None:
             "Go on with --resume_from_checkpoint latest, or remove the folder.",
             exit_code=130,
         ) from None
+    except (ValueError, TypeError, ArithmeticError) as error:
+        if trainer.state.global_step:
+            raise
+        raise refused(error) from error
     if trainer.state.global_step == 0:
         raise UserError(
             "Not one step was trained: the rows do not fill it.",
@@ -89,12 +93,20 @@ def build(run: Any, training: Any, model: Any, algorithm: Algorithm, tokenizer: 
             callbacks=[marker()],
             **online,
         )
-    except (ImportError, OSError, ValueError) as error:
-        raise UserError(f"TRL refuses to start: {error}", "Nothing was trained.") from error
-    except (*REFUSALS, RuntimeError):
+    except (*REFUSALS, RuntimeError) as error:
         for path in filter(None, (run.data_path, held_out)):  # which row the template refuses
             learn(run, training, tokenizer, algorithm, Path(path), every=True).demand()
+        raise refused(error) from error
+    except UserError:
         raise
+    except Exception as error:
+        raise refused(error) from error
+
+
+def refused(error: Exception) -> UserError:
+    """What TRL, transformers or torch say of the config only when they use it."""
+    said = str(error) or type(error).__name__
+    return UserError(f"TRL refuses to start: {said}", "Nothing was trained.")
 
 
 def rows(run: Any, training: Any, path: str, algorithm: Algorithm, tokenizer: Any) -> Any:

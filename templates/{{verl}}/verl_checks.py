@@ -33,6 +33,10 @@ def check_config(settings: Settings) -> None:
     """
     from omegaconf import OmegaConf
 
+    trainer = settings.config.trainer
+    for name in ("nnodes", "n_gpus_per_node"):
+        if not isinstance(trainer[name], int) or trainer[name] < 1:
+            raise UserError(f"trainer.{name} is {trainer[name]!r}.", "Write a number above 0.")
     if not settings.online:
         batch, gpus = settings.config.data.train_batch_size, gpus_of(settings)
         if "tensor_model_parallel_size" not in settings.config.engine and batch % gpus:
@@ -40,7 +44,6 @@ def check_config(settings: Settings) -> None:
                 f"data.train_batch_size {batch} does not divide over {gpus} GPUs.", "Change one."
             )
         return
-    from hydra.errors import HydraException
     from verl.experimental.reward_loop.reward_manager import get_reward_manager_cls
     from verl.trainer.ppo.core_algos import get_adv_estimator_fn, get_policy_loss_fn
     from verl.trainer.ppo.utils import need_critic, need_reference_policy
@@ -64,7 +67,7 @@ def check_config(settings: Settings) -> None:
                 use_reference_policy=need_reference_policy(config),
                 use_critic=need_critic(config),
             )
-    except (AssertionError, ValueError, NotImplementedError, OSError, HydraException) as error:
+    except Exception as error:  # It calculates with whatever it is given.
         raise UserError(f"verl does not accept the config: {_said(error)}", "Mend it.") from None
     if settings.model.lora_rank > LARGEST_RANK:
         raise UserError(

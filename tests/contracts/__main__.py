@@ -77,7 +77,9 @@ def _tested(
         reports = [Path(folder) / f"{number}.xml" for number in range(len(ways))]
         codes = [
             subprocess.run(
-                [*test, f"--junit-xml={report}", *how], cwd=ROOT, env=environment
+                [*test, "-o", "junit_family=xunit1", f"--junit-xml={report}", *how],
+                cwd=ROOT,
+                env=environment,
             ).returncode
             for report, how in zip(reports, ways, strict=True)
         ]
@@ -110,7 +112,9 @@ def _counted(reports: Sequence[Path]) -> tuple[str, list[str]]:
             counts[name] += 1
         else:
             skipped.append(f"{case.get('name')}: {reason.get('message')}")
-    return ", ".join(f"{name} {count}" for name, count in sorted(counts.items())), skipped
+    said = [each.get("value", "") for tree in trees for each in tree.iter("property")]
+    ran = ", ".join(f"{name} {count}" for name, count in sorted(counts.items()))
+    return "\n".join([*said, ran]), skipped
 
 
 def schemas(framework: str) -> bool:

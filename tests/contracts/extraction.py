@@ -3,10 +3,14 @@
     classes     name of a class -> where it is from, the classes it `inherits` keys from, in the
                 order of Python's lookup, and its own keys
     algorithms  name of an algorithm -> the classes that its config has the keys of
+    files       name of another file of a project -> the classes that it has the keys of
+    reads       of a class: what becomes of text where a number or truth value is expected.
+                argparse and pydantic convert it; `text`: all values become text; else it stays
     interpolates  true where a value may be that of another key, ${other.key}
     a key       `type` as a Python annotation (Path, str, list[str] | None ...), `default` unless
-                the key is required, `choices` where only some values are accepted, and limits by
-                pydantic's words (gt, ge, lt, le, min_length)
+                the key is required, `choices` where only some values are accepted (of a list each;
+                `*` stands for anything), and limits by pydantic's words (gt, ge, lt, le,
+                min_length)
 
 A key stands at the class that declares it last. The file is `schema.json` in the framework's
 folder, sorted and with one key a line.
@@ -32,7 +36,9 @@ KEYS_DEPTH = 4
 """Below this depth a mapping is written on one line: schema, classes, one class, its keys."""
 
 
-def schema(framework: str, version: str, algorithms: Mapping[str, Iterable[type]]) -> Json:
+def schema(
+    framework: str, version: str, algorithms: Mapping[str, Iterable[type]], reads: str
+) -> Json:
     """The schema of one version of a framework, from the classes of each algorithm."""
     found = {name: list(classes) for name, classes in algorithms.items()}
     return {
@@ -42,7 +48,7 @@ def schema(framework: str, version: str, algorithms: Mapping[str, Iterable[type]
             name: [each.__name__ for each in classes] for name, classes in found.items()
         },
         "classes": {
-            parent.__name__: _describe(parent)
+            parent.__name__: {**_describe(parent), "reads": reads}
             for classes in found.values()
             for each in classes
             for parent in (each, *_parents(each))

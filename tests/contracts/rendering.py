@@ -5,6 +5,7 @@ compares the two. Copier itself need not be installed where this runs.
 """
 
 import itertools
+import shutil
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -15,8 +16,8 @@ import yaml
 from jinja2 import FileSystemLoader, StrictUndefined
 from jinja2.sandbox import SandboxedEnvironment
 
+from scaffolder import library, templates
 from scaffolder import spec as specs
-from scaffolder import templates
 from scaffolder.errors import InfeasiblePlan
 from scaffolder.frameworks import discover, variants
 from scaffolder.plan import Plan
@@ -83,6 +84,36 @@ def variant(framework: str, algorithm: str, **answers: Any) -> Variant:
         return Variant(spec, adapter.plan(spec), ())
     except InfeasiblePlan as error:
         return Variant(spec, None, tuple(error.reasons))
+
+
+def write(variant: Variant, folder: Path) -> None:
+    """What a check reads of a project, without waiting for Copier."""
+    spec, plan = variant.spec, variant.plan
+    assert plan is not None
+    given = {"online": plan.dataset_kind == "prompts", "server": plan.server is not None}
+    for name in ("base", spec.framework, spec.topology):
+        overlay = templates.root() / f"{{{{{name}}}}}"
+        for file in sorted(path for path in overlay.rglob("*") if path.is_file()):
+            parts = file.relative_to(overlay).parts
+            if "_partials" in parts or "__pycache__" in parts:
+                continue
+            if all(given[part[2:-2]] for part in parts if part[2:-2] in given):
+                _put(variant, file, folder / Path(*(each for each in parts if "{{" not in each)))
+    library.put(folder)
+    (folder / ".copier-answers.yml").write_text(yaml.safe_dump(variant.answers()), "utf-8")
+
+
+def _put(variant: Variant, file: Path, target: Path) -> None:
+    if "{{" in file.name:
+        return
+    target.parent.mkdir(parents=True, exist_ok=True)
+    if file.suffix != ".jinja":
+        shutil.copy(file, target)
+        return
+    name = file.relative_to(templates.root()).as_posix()
+    target = target.with_suffix("")
+    target.write_text(_environment().get_template(name).render(variant.answers()), "utf-8")
+    target.chmod(file.stat().st_mode)
 
 
 @cache

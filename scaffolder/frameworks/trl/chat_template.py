@@ -4,14 +4,13 @@ The template is looked for in a local folder and in the Hugging Face cache; noth
 """
 
 import json
-import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from hashlib import sha256
 from pathlib import Path
 from typing import NamedTuple
 
-from scaffolder import machine
+from scaffolder.machine import model_folders
 
 MARKS = re.compile(r"\{%-?\s*generation\s*-?%\}")
 """As TRL 1.16.0 looks for them (`has_generation_markers`)."""
@@ -32,7 +31,7 @@ def judge(model: str, known: Mapping[str, str]) -> Judgement:
         known: SHA-256 of templates that the framework replaces by ones with marks, by name.
     """
     names = {digest: name for name, digest in known.items()}
-    for folder in _folders(model):
+    for folder in model_folders(model):
         text = _template_in(folder)
         if text is None:
             continue
@@ -43,27 +42,6 @@ def judge(model: str, known: Mapping[str, str]) -> Judgement:
             return Judgement(True, words)
         return Judgement(False, "The model's chat template does not mark what the model writes.")
     return Judgement(None, "The model's chat template was not there to look at.")
-
-
-def _folders(model: str) -> Iterator[Path]:
-    """Where its files are, if they are on this machine."""
-    folder = machine.found(model)
-    if folder and folder.is_dir():
-        yield folder
-    elif re.fullmatch(r"[\w.-]+/[\w.-]+", model):
-        yield from _cached(model)
-
-
-def _cached(model: str) -> Iterator[Path]:
-    """The newest snapshot in the Hugging Face cache. Source: the cache's documented layout."""
-    home = Path(os.environ.get("HF_HOME") or Path.home() / ".cache" / "huggingface")
-    hub = Path(os.environ.get("HF_HUB_CACHE") or home / "hub")
-    repository = hub / f"models--{model.replace('/', '--')}"
-    try:
-        revision = (repository / "refs" / "main").read_text("utf-8").strip()
-    except OSError:
-        return
-    yield repository / "snapshots" / revision
 
 
 def _template_in(folder: Path) -> str | None:

@@ -46,20 +46,22 @@ def _batches(values: Values) -> Iterator[Finding]:
     if mini * responses % dp:
         yield values.finding(
             "error",
-            MINI,
+            values.changed(MINI, f"{ROLLOUT}.n"),
             f"{mini} prompts x {responses} responses per update do not divide over {dp} "
             "data-parallel GPUs, which verl finds at the first update",
             f"Set ppo_mini_batch_size to {_fit(mini, responses, dp)}.",
         )
     elif train < mini:
         problem = f"{mini} prompts per update, and {train} are answered for a step"
-        yield values.finding("error", MINI, problem, f"Set it to {train} or less.")
+        key = values.changed(MINI, "data.train_batch_size")
+        remedy = f"Set ppo_mini_batch_size to {train} or less, or answer more."
+        yield values.finding("error", key, problem, remedy)
     elif train * responses % smallest:
         yield values.finding(
             "error",
-            "data.train_batch_size",
+            values.changed("data.train_batch_size", f"{ROLLOUT}.n"),
             f"{train} prompts x {responses} responses do not divide over {smallest}",
-            f"Set it to {_fit(train, responses, smallest)}.",
+            f"Set data.train_batch_size to {_fit(train, responses, smallest)}.",
         )
     elif train % mini:
         yield values.finding(
@@ -72,7 +74,7 @@ def _batches(values: Values) -> Iterator[Finding]:
     elif mini * responses != planned and not values.config.is_smoke:
         yield values.finding(
             "warning",
-            MINI,
+            values.changed(MINI, f"{ROLLOUT}.n"),
             f"{mini} prompts x {responses} are {mini * responses} responses per optimizer step, "
             f"and {planned} were planned",
             "Mean it, and scale optim.lr.",

@@ -9,10 +9,11 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from scaffolder import code
 from scaffolder.frameworks.verl import online
 from scaffolder.frameworks.verl.values import Values
 from scaffolder.numbers import divisors, nearest
-from scaffolder.project import Finding, Project
+from scaffolder.project import Finding, Project, read_text
 
 if TYPE_CHECKING:
     from rl_rollouts.config import Entry
@@ -33,6 +34,7 @@ def check(project: Project) -> Iterator[Finding]:
         values = Values(project, config)
         yield from _texts_for_nothing(values, config.entries, "")
         yield from _machines(values)
+        yield from _code(values)
         if values.online:
             yield from _dead_sections(values)
             yield from online.check(values)
@@ -41,6 +43,28 @@ def check(project: Project) -> Iterator[Finding]:
         if not config.is_smoke:
             yield from _rows(values)
         yield from _resume(values)
+
+
+def _code(values: Values) -> Iterator[Finding]:
+    """Classes and functions that verl loads by path and name, and the reward behind ours."""
+    folder = values.project.path
+    for section in ("data.custom_cls", "reward.custom_reward_function"):
+        path, name = values.get(f"{section}.path"), values.get(f"{section}.name")
+        if not path or not isinstance(path, str) or not isinstance(name, str) or ":" in path:
+            continue
+        problem, at = None, f"{section}.path"
+        try:
+            problem = code.problem_in(read_text(folder / path), path, name)
+            at = f"{section}.name" if problem else at
+        except (OSError, ValueError):
+            problem = f"{path} is not there"
+        if problem:
+            yield values.finding("error", at, problem, "Correct the name, or write it.")
+    key = "reward.custom_reward_function.reward_kwargs.rewards"
+    if values.online and (entry := values.config.entry(key)):
+        problem = code.problem_of(folder, str(entry.value), "score", arguments=4)
+        if problem:
+            yield values.finding("error", key, problem, "Correct the name, or write it.")
 
 
 def _texts_for_nothing(

@@ -176,7 +176,7 @@ def _cpus(values: Values) -> Iterator[Finding]:
         yield values.finding("error", key, problem, f"Set it to {needed * nodes}, or remove it.")
     elif nodes > 1 and (present := os.cpu_count() or needed) < needed:
         yield values.finding(
-            "warning",
+            "note",  # The machines of a cluster are others, as a rule.
             "transfer_queue.backend.SimpleStorage.num_data_storage_units",
             f"each machine needs {needed} CPUs, and this one has {present}: training would wait "
             "without end",

@@ -7,6 +7,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from scaffolder.machine import model_config
 from scaffolder.project import Config, Finding, Project, Weight
 from scaffolder.schema import Schema, load
 
@@ -26,6 +27,14 @@ def tree_of(config: Config, algorithm: str) -> str:
     root = named[0] if named else TREES[algorithm == "sft"]
     overrides = [value for each in listed if isinstance(each, dict) for value in each.values()]
     return f"{root}-megatron" if "megatron" in overrides else root
+
+
+PLANNED = {
+    "data.train_batch_size": "prompts_per_step",
+    "actor_rollout_ref.actor.ppo_mini_batch_size": "prompts_per_update",
+    "actor_rollout_ref.rollout.n": "responses",
+}
+"""Keys and where the plan has their numbers (`Plan.settings`)."""
 
 
 @dataclass(frozen=True)
@@ -78,6 +87,14 @@ class Values:
         found = [self.number(name) for name in names]
         return tuple(each for each in found if each is not None) if None not in found else None
 
+    def changed(self, *names: str) -> str:
+        """Of keys that do not go together the one that is not as planned; see `Config.changed`."""
+        settings = self.project.plan.settings
+        planned = {name: settings.get(PLANNED.get(name, "")) for name in names}
+        if self.config.is_smoke or None in planned.values():
+            return names[0]
+        return self.config.changed(planned, {name: self.get(name) for name in names})
+
     @property
     def gpus(self) -> int:
         """Of all machines."""
@@ -90,12 +107,7 @@ class Values:
     def model(self) -> dict[str, Any]:
         """The config.json of the model, where it is a folder on this machine; else empty."""
         name = self.get("actor_rollout_ref.model.path" if self.online else "model.path")
-        try:
-            path = self.project.path / Path(str(name)).expanduser() / "config.json"
-            found = json.loads(path.read_text("utf-8"))
-        except (OSError, ValueError, RuntimeError):
-            return {}
-        return found if isinstance(found, dict) else {}
+        return model_config(name, self.project.path)
 
 
 def _parsed(text: str) -> Any:

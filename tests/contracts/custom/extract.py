@@ -9,4 +9,5 @@ def extract() -> Json:
     from custom_settings import Settings
 
     custom = discover()["custom"]
-    return schema("custom", custom.version, dict.fromkeys(custom.algorithms, (Settings,)))
+    classes = {str(name): (Settings,) for name in custom.algorithms}
+    return schema("custom", custom.version, classes, reads="pydantic")

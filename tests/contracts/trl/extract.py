@@ -6,6 +6,7 @@ from importlib.metadata import version
 from typing import Any
 
 from contracts.extraction import Json, schema
+from contracts.trl import launching, limits
 from scaffolder.frameworks import discover
 
 
@@ -31,7 +32,11 @@ def extract() -> Json:
     """The schema of every algorithm that the adapter offers."""
     algorithms = discover()["trl"].algorithms
     classes = {str(name): (*classes_of(name), TrlParser) for name in algorithms}
-    return {**schema("trl", version("trl"), classes), "chat_templates": chat_templates()}
+    found = schema("trl", version("trl"), classes, reads="argparse")
+    limits.add(found["classes"])
+    found["files"] = {launching.FILE: ["ClusterConfig", "LaunchOptions"]}
+    found["classes"] |= launching.classes()
+    return {**found, "chat_templates": chat_templates()}
 
 
 def chat_templates() -> dict[str, str]:

@@ -8,6 +8,7 @@ from importlib.metadata import version
 from typing import Any
 
 from contracts.extraction import Json, choices_of, spelled
+from contracts.verl import limits
 
 TREES = {
     "ppo_trainer": ("ppo_trainer", ()),
@@ -19,7 +20,8 @@ TREES = {
     ),
 }
 """Name in the schema -> config of verl and groups chosen in it."""
-MANDATORY = "actor_rollout_ref.rollout.name"
+MANDATORY = ("actor_rollout_ref.rollout.name", "actor_rollout_ref.model.path", "model.path")
+"""Keys without a default, or with one that is a folder on its authors' machine."""
 OPEN = "dict"
 """Type of a section that takes anything."""
 HYDRA: dict[str, Json] = {
@@ -59,8 +61,10 @@ def extract() -> Json:
         for key in LOOSE:
             if key in keys:
                 keys[key]["type"] = "object"
-        if MANDATORY in keys:
-            del keys[MANDATORY]["default"]
+        for key in MANDATORY:
+            if key in keys:
+                del keys[key]["default"]
+        limits.add(name, keys)
         keys |= HYDRA | OURS.get(root, {})
         classes[name] = {"module": "verl.trainer.config", "inherits": [], "keys": keys}
     return {

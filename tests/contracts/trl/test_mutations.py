@@ -1,0 +1,62 @@
+"""What TRL and Accelerate refuse of a project, `rl-scaffolder check` finds first."""
+
+import logging
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import transformers
+
+from contracts.environment import ROOT
+from contracts.rendering import variant
+from contracts.torture import GOAL, Tally, Torture
+from contracts.trl.judging import Judge
+from rl_rollouts.smoke import tiny_model
+from scaffolder.frameworks import discover
+
+SAMPLE = ROOT / "templates" / "{{base}}" / "tests" / "sample_rollouts.jsonl"
+PREPARE = ROOT / "templates" / "{{trl}}" / "prepare_for_trl.py"
+PROJECTS: tuple[tuple[str, dict[str, Any]], ...] = (
+    ("sft", {"sharding": "fsdp2", "tuning": "lora"}),
+    ("dpo", {"sharding": "zero3"}),
+    ("kto", {"sharding": "ddp"}),
+    ("grpo", {"generation": "vllm_server"}),
+    ("rloo", {"generation": "vllm_colocate", "nodes": 2}),
+)
+BROKEN, SAME = 60, 10
+
+
+@pytest.fixture
+def model(tmp_path: Path) -> Path:
+    tiny_model.build(SAMPLE, tmp_path / "model")
+    return tmp_path / "model"
+
+
+@pytest.fixture
+def quiet() -> Any:
+    transformers.logging.set_verbosity_error()
+    logging.disable(logging.WARNING)
+    yield
+    logging.disable(logging.NOTSET)
+
+
+@pytest.mark.usefixtures("quiet")
+def test_check_finds_what_trl_refuses(
+    tmp_path: Path, model: Path, record_property: Callable[[str, object], None]
+) -> None:
+    tally, schema = Tally(), discover()["trl"].schema()
+    assert schema is not None
+    for algorithm, answers in PROJECTS:
+        folder = tmp_path / algorithm
+        project, rows = folder / "p", folder / "rows.jsonl"
+        project.mkdir(parents=True)
+        made = variant("trl", algorithm, tracker="none", gpus_per_node=8, **answers)
+        torture = Torture(made, project, schema)
+        words = [str(PREPARE), "--input", str(SAMPLE), "--output", str(rows)]
+        subprocess.run([sys.executable, *words], cwd=project, check=True, capture_output=True)
+        torture.run(Judge(model, rows, folder), tally, BROKEN, SAME)
+    record_property("said", tally.words())
+    assert tally.share >= GOAL and not tally.false, tally.words()
