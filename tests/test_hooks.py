@@ -432,7 +432,7 @@ def test_tokens_of_what_was_changed_are_not_claimed(tmp_path: Path) -> None:
         return given
 
     def worth_less(given: Rollout) -> Rollout:
-        given.reward /= 2
+        given.reward = 0.5
         return given
 
     changed = [change(rollout(), Hooks(change=each)) for each in (louder, worth_less)]

@@ -37,7 +37,8 @@ class SetAside(Unusable):
     """A rollout that does not say what the model saw, or not in text. An option may keep it."""
 
 
-NO_REWARD = "no reward, which is needed here: name its key with --reward_key, or give --reward"
+NO_REWARD = "no reward, which is needed here (--reward_key names it, --reward gives one)"
+"""Why nothing is made of a rollout where rewards decide."""
 
 
 def run(main: Callable[[], None]) -> None:

@@ -97,23 +97,30 @@ def _of_parquet(path: Path) -> Iterator[bytes]:
     Arrow gives every object of a column the keys of all objects there, filled with null; those are
     left out, as no writer of rollouts means them.
     """
-    parquet = _pyarrow()
-    with parquet.ParquetFile(path) as file:
-        for batch in file.iter_batches(BATCH):
-            for row in batch.to_pylist():
-                yield msgspec.json.encode(_without_null(row), enc_hook=str) + b"\n"
+    arrow, parquet = _pyarrow()
+    try:
+        with parquet.ParquetFile(path) as file:
+            for batch in file.iter_batches(BATCH):
+                for row in batch.to_pylist():
+                    yield msgspec.json.encode(_without_null(row), enc_hook=str) + b"\n"
+    except arrow.ArrowInvalid as error:
+        problem = str(error).partition(".")[0]
+        raise UserError(
+            f"{path} cannot be read as parquet: {problem}.", "Write it again."
+        ) from None
 
 
-def _pyarrow() -> Any:
+def _pyarrow() -> tuple[Any, Any]:
     """Imported late: it takes half a second and 60 MB, and only parquet needs it."""
     try:
+        import pyarrow
         from pyarrow import parquet
     except ImportError:
         raise UserError(
             "Parquet files need pyarrow, which is not installed.",
             "Run `pip install pyarrow`, or write JSON lines.",
         ) from None
-    return parquet
+    return pyarrow, parquet
 
 
 def _without_null(value: Any) -> Any:
