@@ -244,7 +244,8 @@ def _beginning(chat: Conversation) -> int:
 def _reward(record: Record, line: bytes, shape: Shape) -> float | None:
     """The reward of a record that has not just a number under `reward`; None where it has none."""
     if shape.reward_key is not None:
-        return _number(_under(metadata_of(line), shape.reward_key)) or shape.reward
+        found = _number(_under(metadata_of(line), shape.reward_key))
+        return shape.reward if found is None else found
     given = record.reward
     if given is None or given.value is None:
         if isinstance(record.label, bool):
