@@ -155,6 +155,9 @@ def test_keys_that_look_decisive_are_said(tmp_path: Path) -> None:
     said = [each for each in findings(summary) if each.weight == "warning"]
     assert any("`is_valid` is not read" in each.text for each in said)
     assert any("level (1)" in each.text for each in findings(summary))
+    done = inside(FILTER, tmp_path, "--input in.jsonl")
+    assert "not read: is_valid, messages.do_not_train, which look" in done.stderr
+    assert "level" not in done.stderr
 
 
 # --- files that are not lines ---

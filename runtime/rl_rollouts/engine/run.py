@@ -1,5 +1,6 @@
 """One run from inputs to outputs: what is read, where the work lies, and how it ends."""
 
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext, suppress
 from functools import partial
@@ -136,8 +137,18 @@ class Run:
         deliver(files, columns, options.shard_size, notes)
         for each in deliveries:
             print_counts(each.counts, each.name)
+        self._say_unread()
         for each in deliveries:
             print(f"wrote {name_of(each.output)}")
+
+    def _say_unread(self) -> None:
+        """Keys that may have said what should be learned; a row cannot tell."""
+        if keys := dict.fromkeys(key for report in self._reports for key in report.unread):
+            print(
+                f"not read: {', '.join(keys)}, which look as if they said what should be learned; "
+                "if they do, say so in `keep` or `change`",
+                file=sys.stderr,
+            )
 
     def _sources_read(self) -> list[manifest.Source]:
         digests = {

@@ -2,7 +2,7 @@
 
 import gc
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -12,6 +12,7 @@ import xxhash
 from ..data.called import HookFailed, name_of_hook
 from ..data.filter import Rules, head_rules, removed_by, rollout_rules
 from ..data.hooks import Hooks, change, head_and_record, keeps, rest_of
+from ..data.keys import unread
 from ..data.normalise import Shape
 from ..data.read import Advance, Line, Span, lines
 from ..data.record import demand_text, is_utf8
@@ -30,6 +31,8 @@ LONGEST_REASON = 300
 OTHER = "other reasons, see rejected.jsonl"
 LEFT_OUT = (Unusable, UnicodeDecodeError, RecursionError)
 """What is a reason to leave a line out, see `as_reason`."""
+LOOKED_AT = 50
+"""Lines of a span whose keys are looked at."""
 COLLECT_EVERY = 50_000
 """Objects; a rollout is some twenty."""
 
@@ -88,6 +91,8 @@ class Report(msgspec.Struct):
     removed: dict[str, int] = {}
     rows: dict[int, int] = {}
     """Of each stream."""
+    unread: list[str] = []
+    """Keys of its first rollouts that nothing reads, and that look decisive."""
 
 
 def run_span(
@@ -166,6 +171,8 @@ class _Span:
 
     def _take(self, line: Line) -> None:
         self.report.read += 1
+        if self.report.read <= LOOKED_AT:
+            self._note_unread(line.data)
         try:
             rollout = self._kept(line)
             if rollout is not None:
@@ -174,6 +181,11 @@ class _Span:
             raise failed.on(self._span, line.data, line.number) from failed
         except LEFT_OUT as error:
             self._leave_out(line, error)
+
+    def _note_unread(self, data: bytes) -> None:
+        noted = self.report.unread
+        with suppress(*LEFT_OUT, msgspec.DecodeError, ValueError):
+            noted += (key for key, decisive in unread(data) if decisive and key not in noted)
 
     def _kept(self, line: Line) -> Rollout | None:
         """The rollout of a line; None where a rule removes it. What is removed by its head is not
