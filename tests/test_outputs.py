@@ -96,7 +96,7 @@ def test_parquet_gives_back_what_the_jsonl_holds(rollouts: Path, framework: str)
 def decoded(row: dict[str, Any], like: dict[str, Any]) -> dict[str, Any]:
     """JSON columns come back as text."""
     return {
-        key: value if isinstance(like[key], str) or value is None else json.loads(value)
+        key: json.loads(value) if isinstance(value, str) > isinstance(like[key], str) else value
         for key, value in row.items()
     }
 

@@ -110,6 +110,10 @@ def test_rows_of_every_real_rollout_pass(shape: Shape) -> None:
         except Unusable:
             continue
         checked += 1
+        if not one.completion:
+            row = FORMATS["custom"].ROWS["prompts"](one)
+            assert problems(msgspec.json.encode(row), "prompts") == []
+            continue
         for kind, built in of_each_kind(one):
             assert problems(msgspec.json.encode(FORMATS["custom"].ROWS[kind](built)), kind) == []
     assert checked > len(real.lines()) // 2

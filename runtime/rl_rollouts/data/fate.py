@@ -40,8 +40,7 @@ def fate_of(record: Record) -> tuple[bool, bool]:
 def is_masked(record: Record) -> bool:
     """Whether the environment says that a rollout is not to be trained on.
 
-    Source: `_extract_mask_sample_flags` in nemo_rl/experience/rollouts.py of NeMo-RL 0.7.0, which
-    reads `instance_config`.
+    Source: `_extract_mask_sample_flags`, with which NVIDIA's own trainer reads `instance_config`.
     """
     if record.mask_sample or not record.instance_config:
         return bool(record.mask_sample)

@@ -2,7 +2,7 @@
 
     responses_create_params, response      NeMo Gym's rollouts; without a response its task rows
     messages                               OpenAI's chats
-    prompt, completion or response         TRL's and verifiers' results; without them a prompt
+    prompt, completion or response         verifiers' results; without the second a prompt
     conversations                          ShareGPT: from, value
     chosen, rejected                       preferences: texts, messages, HH-RLHF's transcripts
     instruction, input, output             Alpaca's instructions

@@ -1,7 +1,7 @@
 """One record of a rollout file becomes one `Rollout`, or a reason why it cannot."""
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from functools import partial
 from typing import Any, Literal
 
@@ -24,10 +24,10 @@ from .record import (
     Request,
     Response,
     demand_text,
-    metadata_of,
     parse,
     values_of,
 )
+from .reward import reward_of
 from .rollout import ABSENT, NULL, Head, Message, Rollout, raw
 from .same import hash_of_same, said, same_text
 from .straight import straight
@@ -84,7 +84,7 @@ def head_of(record: Record, line: bytes, shape: Shape) -> Head:
     given = record.reward
     reward = None if given is None else given.value
     if type(reward) is not float or not math.isfinite(reward) or shape.reward_key is not None:
-        reward = _reward(record, line, shape)
+        reward = reward_of(record, line, shape.reward_key, shape.reward)
     truncated, failed = fate_of(record)
     return Head(reward, _agent(record), truncated, is_masked(record), failed)
 
@@ -239,43 +239,6 @@ def _beginning(chat: Conversation) -> int:
     if first == 0:
         raise SetAside("the prompt is not in the record")
     return first
-
-
-def _reward(record: Record, line: bytes, shape: Shape) -> float | None:
-    """The reward of a record that has not just a number under `reward`; None where it has none."""
-    if shape.reward_key is not None:
-        found = _number(_under(metadata_of(line), shape.reward_key))
-        return shape.reward if found is None else found
-    given = record.reward
-    if given is None or given.value is None:
-        if isinstance(record.label, bool):
-            return float(record.label)
-        return shape.reward
-    return _number(given.value)
-
-
-def _under(values: Mapping[str, msgspec.Raw], key: str) -> Any:
-    """The value under a key, which is reached through dots unless it holds them itself."""
-    head, _, rest = key.partition(".")
-    found = values.get(key, values.get(head))
-    value = None if found is None else msgspec.json.decode(found)
-    for name in rest.split(".") if rest and key not in values else ():
-        value = value.get(name) if isinstance(value, dict) else None
-    return value
-
-
-def _number(reward: Any) -> float | None:
-    if reward is None:
-        return None
-    if type(reward) is not float and (isinstance(reward, bool) or not isinstance(reward, int)):
-        raise Damaged(f"the reward is not a number: {reward!r}")
-    try:
-        number = float(reward)
-    except OverflowError:
-        number = math.inf
-    if not math.isfinite(number):
-        raise Damaged(f"the reward is not finite: {number}")
-    return number
 
 
 def _agent(record: Record) -> str | None:

@@ -1,9 +1,9 @@
 """What a stream of rollouts holds, in bounded memory.
 
-`look.py` reads, `survey.py` counts, with `tasks.py`, `names.py` and `content.py`; `summary.py` says
-what was counted, `findings.py` what of it matters. `spread.py` holds numbers, `bounded.py` what has
-names or hashes, `samples.py` the rollouts that are shown to a person. Nothing here depends on the
-order of the rollouts, nor on how surveys of parts are merged.
+`look.py` reads, `survey.py` counts, with `tasks.py`, `uses.py`, `names.py` and `content.py`;
+`summary.py` says what was counted, `findings.py` what of it matters. `spread.py` holds numbers,
+`bounded.py` what has names or hashes, `samples.py` the rollouts that are shown to a person. Nothing
+here depends on the order of the rollouts, nor on how surveys of parts are merged.
 """
 
 from .findings import Finding, findings
