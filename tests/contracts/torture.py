@@ -6,9 +6,12 @@ share that `check` finds stands in the table of contracts, with what it does not
 
 import os
 import random
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
+from multiprocessing import get_context
 from pathlib import Path
+from typing import Any
 
 from contracts.mutations import (
     Added,
@@ -48,6 +51,14 @@ class Tally:
     @property
     def share(self) -> float:
         return 1 - len(self.missed) / max(1, self.refused)
+
+    def __add__(self, more: "Tally") -> "Tally":
+        return Tally(
+            self.refused + more.refused,
+            self.harmless + more.harmless,
+            self.missed + more.missed,
+            self.false + more.false,
+        )
 
     def words(self) -> str:
         """For the table of contracts."""
@@ -134,6 +145,18 @@ class Torture:
         path = self.folder / mutation.file
         path.write_text(mutation.text, "utf-8")
         try:
-            return judge(self.variant, self.folder, mutation.file), self.heavy()
+            found = self.heavy()  # before the framework leaves a run in the output folder
+            return judge(self.variant, self.folder, mutation.file), found
         finally:
             path.write_text(self.files[mutation.file], "utf-8")
+
+
+def tortured(one: Callable[..., Tally], cases: Sequence[tuple[Any, ...]]) -> Tally:
+    """Several projects, two at a time, each in a process of its own.
+
+    What frameworks do to their process while they refuse (loggers, variables, open files) is then
+    nobody else's.
+    """
+    spawn = get_context("spawn")
+    with ProcessPoolExecutor(2, mp_context=spawn, max_tasks_per_child=1) as pool:
+        return sum((each.result() for each in [pool.submit(one, *case) for case in cases]), Tally())

@@ -137,7 +137,7 @@ class Judge:
             words += ["--bf16", "False"]
         if is_id(written.get("model_name_or_path")):
             words += ["--model_name_or_path", str(self.model)]
-        if free("output_dir"):
+        if written.get("output_dir"):
             words += ["--output_dir", str(self.folder / "run")]
         if free("data_path"):
             words += ["--data_path", str(self.data)]

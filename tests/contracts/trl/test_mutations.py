@@ -12,7 +12,7 @@ import transformers
 
 from contracts.environment import ROOT
 from contracts.rendering import variant
-from contracts.torture import GOAL, Tally, Torture
+from contracts.torture import GOAL, Tally, Torture, tortured
 from contracts.trl.judging import Judge
 from rl_rollouts.smoke import tiny_model
 from scaffolder.frameworks import discover
@@ -35,28 +35,25 @@ def model(tmp_path: Path) -> Path:
     return tmp_path / "model"
 
 
-@pytest.fixture
-def quiet() -> Any:
+def judged(algorithm: str, answers: dict[str, Any], folder: Path, model: Path) -> Tally:
     transformers.logging.set_verbosity_error()
     logging.disable(logging.WARNING)
-    yield
-    logging.disable(logging.NOTSET)
+    tally, schema = Tally(), discover()["trl"].schema()
+    assert schema is not None
+    project, rows = folder / "p", folder / "rows.jsonl"
+    project.mkdir(parents=True)
+    made = variant("trl", algorithm, tracker="none", gpus_per_node=8, **answers)
+    torture = Torture(made, project, schema)
+    words = [str(PREPARE), "--input", str(SAMPLE), "--output", str(rows)]
+    subprocess.run([sys.executable, *words], cwd=project, check=True, capture_output=True)
+    torture.run(Judge(model, rows, folder), tally, BROKEN, SAME)
+    return tally
 
 
-@pytest.mark.usefixtures("quiet")
 def test_check_finds_what_trl_refuses(
     tmp_path: Path, model: Path, record_property: Callable[[str, object], None]
 ) -> None:
-    tally, schema = Tally(), discover()["trl"].schema()
-    assert schema is not None
-    for algorithm, answers in PROJECTS:
-        folder = tmp_path / algorithm
-        project, rows = folder / "p", folder / "rows.jsonl"
-        project.mkdir(parents=True)
-        made = variant("trl", algorithm, tracker="none", gpus_per_node=8, **answers)
-        torture = Torture(made, project, schema)
-        words = [str(PREPARE), "--input", str(SAMPLE), "--output", str(rows)]
-        subprocess.run([sys.executable, *words], cwd=project, check=True, capture_output=True)
-        torture.run(Judge(model, rows, folder), tally, BROKEN, SAME)
+    cases = [(name, answers, tmp_path / name, model) for name, answers in PROJECTS]
+    tally = tortured(judged, cases)
     record_property("said", tally.words())
     assert tally.share >= GOAL and not tally.false, tally.words()
