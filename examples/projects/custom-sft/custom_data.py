@@ -6,7 +6,6 @@ rl_rollouts/schemas/ describes the rows: sft.json, preference.json for dpo, prom
 import random
 import zlib
 from array import array
-from collections import Counter
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
@@ -17,12 +16,13 @@ from torch.nn.utils.rnn import pad_sequence
 
 from custom_settings import Settings, processes
 from rl_rollouts.config import refuse
-from rl_rollouts.models.chat_masks import ChatTokenizer, RowError
+from rl_rollouts.models.chat_masks import ChatTokenizer
+from rl_rollouts.models.learned import Learned, Limit
 from rl_rollouts.validate import Row, rows
 from rl_rollouts.values import KINDS
 
 COMPLETIONS = {"sft": ("completion",), "dpo": ("chosen", "rejected")}
-TOOLS = "with tools dropped"
+TOOLS = "with tools"
 
 
 class Example(NamedTuple):
@@ -53,83 +53,64 @@ class Prompt(NamedTuple):
 class Dataset:
     """The rows to train on, a checksum of their lines, and what became of all that were read."""
 
+    found: Learned
     rows: list[Any] = field(default_factory=list)
     """Items; for grpo Prompts."""
     checksum: int = 0
-    counts: Counter[str] = field(default_factory=Counter)
-
-    def __str__(self) -> str:
-        said = [f"{count} {what}" for what, count in self.counts.items()]
-        return ", ".join([*said, f"{len(self.rows)} to train on"])
 
 
 def load_dataset(path: Path, tokenizer: Any, settings: Settings) -> Dataset:
     """Read and tokenise the whole file, or its shards; UserError names the bad rows."""
-    chat, data, problems = ChatTokenizer(tokenizer), Dataset(), []
+    data, problems = Dataset(learned_by(tokenizer, settings)), []
     for row in rows(path, KINDS[settings.algorithm]):
-        try:
-            taken, said = take(row, chat, settings)
-        except RowError as error:
-            problems.append(f"{row.place}: {error}")
-            continue
-        data.counts.update(["read", *said])
-        if taken:
+        if row.problems:
+            problems.append(f"{row.place}: {'; '.join(row.problems)}")
+        elif taken := take(row, data.found, settings):
             data.rows.append(taken)
             data.checksum = zlib.crc32(row.line, data.checksum)
-    if data.counts[TOOLS] and settings.rows_with_tools == "refuse":
-        what = f"{data.counts[TOOLS]} rows of {path} have tools, which are not run here"
+    with_tools = data.found.skipped[TOOLS]
+    if with_tools and settings.rows_with_tools == "refuse":
+        what = f"{with_tools} rows of {path} have tools, which are not run here"
         problems.append(f"{what}; leave such rows out with rows_with_tools: drop")
-    if not problems and not data.rows:
-        problems = [f"{path} has no row to train on: {data}"]
     if problems:
-        raise refuse(problems)
+        raise refuse([*problems, *data.found.refused])
+    data.found.demand()
     return data
 
 
-def take(row: Row, chat: ChatTokenizer, settings: Settings) -> tuple[Any, list[str]]:
-    """A row as an Item or Prompt, or None to leave it out; and what is to be counted of it."""
-    if row.problems:
-        raise RowError("; ".join(row.problems))
-    prompt, tools, end = row.content["prompt"], row.content["tools"], settings.longest
+def learned_by(tokenizer: Any, settings: Settings) -> Learned:
+    """How this trainer makes sequences of rows."""
+    key = "max_length - max_new_tokens" if settings.online else "max_length"
+    cut = settings.overlong == "cut" and not settings.online
+    limit = Limit(key, settings.longest, "cut" if cut else "dropped")
+    what = "prompts" if settings.online else "rows"
+    return Learned(ChatTokenizer(tokenizer), tokenizer, limit, what=what)
+
+
+def take(row: Row, found: Learned, settings: Settings) -> Item | Prompt | None:
+    """A row as an Item or Prompt, or None to leave it out."""
+    prompt, tools = row.content["prompt"], row.content["tools"]
+    if settings.online and tools:
+        found.skip(TOOLS)
+        return None
+    sides = [row.content[name] for name in COMPLETIONS.get(settings.algorithm, ())]
+    left = found.add(row.place, prompt, sides, tools)
+    if left is None:
+        return None
     if settings.online:
-        if tools:
-            return None, [TOOLS]
-        tokens = array("i", chat.prompt(prompt, None))
-        if len(tokens) > end:
-            return None, [f"longer than {end} tokens dropped"]
-        return Prompt(tokens, row.content), []
-    sides = [row.content[name] for name in COMPLETIONS[settings.algorithm]]
-    masked, said = [chat.example(prompt, side, tools) for side in sides], []
-    if any(each.incomplete for each in masked):
-        said.append("with reasoning or tool calls that the chat template leaves out")
-    if any(len(each.tokens) > end for each in masked):
-        if settings.overlong == "drop":
-            return None, [*said, f"longer than {end} tokens dropped"]
-        said.append(f"longer than {end} tokens cut")
-    item = tuple(Example(each.tokens[:end], each.trained[:end]) for each in masked)
-    if not all(any(each.trained) for each in item):
-        return None, [*said, "with nothing to learn dropped"]
-    return item, said
+        return Prompt(left[0].tokens, row.content)
+    return tuple(Example(*each) for each in left)
 
 
-def summary(settings: Settings, data: Dataset, tokenizer: Any) -> str:
+def summary(settings: Settings, data: Dataset) -> str:
     """What will be trained, in a few lines."""
     batch, micro, world = settings.global_batch_size, settings.micro_batch_size, processes()
-    examples = data.rows if settings.online else [each for item in data.rows for each in item]
-    lengths = sorted(len(each.tokens) for each in examples)
-    tokens = f"{lengths[0]} to {lengths[-1]} tokens, median {lengths[len(lengths) // 2]}"
-    if not settings.online:
-        first, trained = examples[0], sum(sum(each.trained) for each in examples)
-        stop = tokenizer.decode([first.tokens[first.trained.rindex(1)]])
-        tokens += (
-            f"; {trained} of {sum(lengths)} are learned, the last of the first row is {stop!r}"
-        )
     what = {"sft": "sequences", "dpo": "pairs", "grpo": "responses"}[settings.algorithm]
     passes = f"{micro} {what} x {batch // (micro * world)} forward passes"
     if settings.packing:
         passes = f"at most {micro * settings.max_length} tokens a forward pass"
     steps = f"{settings.total_steps(len(data.rows))} of {batch} {what} = {passes}"
-    return f"rows     {data}\nlengths  {tokens}\nsteps    {steps} x {world} processes"
+    return "\n".join([*data.found.lines(), f"steps    {steps} x {world} processes"])
 
 
 @lru_cache(maxsize=2)

@@ -24,7 +24,8 @@ from custom_settings import Settings, problems_of
 from rl_rollouts.config import refuse
 from rl_rollouts.errors import UserError
 from rl_rollouts.models.folders import check_model, load_tokenizer
-from rl_rollouts.rewards.checked import judge, load_score
+from rl_rollouts.rewards.checked import load_score
+from rl_rollouts.rewards.trial import try_out
 
 
 class TorchTrainer:
@@ -38,10 +39,11 @@ class TorchTrainer:
         self.tokenizer = load_tokenizer(config.model_name_or_path)
         self.rows = load_dataset(data, self.tokenizer, config)
         newest_checkpoint(config, self.rows)
+        said = [summary(config, self.rows)]
         if config.online:
-            judge(self.rows.rows[0].row, "", load_score(config.rewards))
+            said.append(try_out((each.row for each in self.rows.rows), load_score(config.rewards)))
         if os.environ.get("RANK", "0") == "0":
-            print(summary(config, self.rows, self.tokenizer), flush=True)
+            print(*filter(None, said), sep="\n", flush=True)
 
     def train(self, data: Path, config: Settings) -> Path:
         """Train to output_dir/final, from the model or, to resume, the newest checkpoint if any."""

@@ -11,14 +11,16 @@ which wins. Launch several GPUs with the script in `launch/`.
 """
 
 import sys
+from pathlib import Path
 from typing import Any
 
 from rl_rollouts.errors import UserError, run
+from rl_rollouts.models.chat_masks import REFUSALS
 from rl_rollouts.rewards.checked import load_score
 from trl_checkpoints import check_output, marker, remove_broken, save_final
-from trl_checks import check_data, load_tokenizer
+from trl_checks import check_data, learn, learned_by, load_tokenizer
 from trl_data import demand_enough, load, load_prompts
-from trl_rewards import load_environment, reward_function
+from trl_rewards import load_environment, reward_function, shown_tools
 from trl_settings import Algorithm, algorithm_of, parse
 
 
@@ -46,6 +48,10 @@ def train(arguments: list[str]) -> None:
             "Go on with --resume_from_checkpoint latest, or remove the folder.",
             exit_code=130,
         ) from None
+    except (ValueError, TypeError, ArithmeticError) as error:
+        if trainer.state.global_step:
+            raise
+        raise refused(error) from error
     if trainer.state.global_step == 0:
         raise UserError(
             "Not one step was trained: the rows do not fill it.",
@@ -87,14 +93,30 @@ def build(run: Any, training: Any, model: Any, algorithm: Algorithm, tokenizer: 
             callbacks=[marker()],
             **online,
         )
-    except (ImportError, OSError, ValueError) as error:
-        raise UserError(f"TRL refuses to start: {error}", "Nothing was trained.") from error
+    except (*REFUSALS, RuntimeError) as error:
+        for path in filter(None, (run.data_path, held_out)):  # which row the template refuses
+            learn(run, training, tokenizer, algorithm, Path(path), every=True).demand()
+        raise refused(error) from error
+    except UserError:
+        raise
+    except Exception as error:
+        raise refused(error) from error
+
+
+def refused(error: Exception) -> UserError:
+    """What TRL, transformers or torch say of the config only when they use it."""
+    said = str(error) or type(error).__name__
+    return UserError(f"TRL refuses to start: {said}", "Nothing was trained.")
 
 
 def rows(run: Any, training: Any, path: str, algorithm: Algorithm, tokenizer: Any) -> Any:
-    if algorithm.online:
-        return load_prompts(run, training, algorithm.columns, tokenizer, path)
-    return load(path, algorithm.columns)
+    if not algorithm.online:
+        return load(path, algorithm.columns)
+    found, tools = learned_by(run, training, tokenizer, algorithm), shown_tools(run.environment)
+    data = load_prompts(run, path, algorithm.columns, found, tools)
+    if training.process_index == 0:
+        print(found)
+    return data
 
 
 if __name__ == "__main__":

@@ -1,15 +1,18 @@
 """What would fail, or silently do nothing, once the GPUs are waiting."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 from tqdm import tqdm
 
 from rl_rollouts.errors import UserError
+from rl_rollouts.models.after_prompt import AfterPrompt
+from rl_rollouts.models.learned import Learned, Limit
 from rl_rollouts.rewards.checked import load_score
-from trl_data import Row, demand_enough, prompt_tokens, rows_of, tokens
-from trl_rewards import load_environment, reward_function
+from rl_rollouts.rewards.trial import try_out
+from trl_data import demand_enough, rows_of
+from trl_rewards import shown_tools
 from trl_settings import Algorithm
 
 PADDING = ("pad", "reserved", "unused", "unk")
@@ -78,9 +81,9 @@ def _is_padding(word: str) -> bool:
 
 
 def check_data(run: Any, training: Any, tokenizer: Any, algorithm: Algorithm) -> None:
-    """See that there are rows with the right columns, of which at least one is short enough.
+    """See that there are rows with the right columns, of which something is learned.
 
-    With check_only all rows are read and tokenised, and what the trainer will cut is printed.
+    With check_only all rows are read and tokenised, and what TRL makes of them is printed.
     """
     paths = [Path(run.data_path)]
     if training.eval_strategy != "no":
@@ -90,51 +93,70 @@ def check_data(run: Any, training: Any, tokenizer: Any, algorithm: Algorithm) ->
                 "Add `eval_data_path: training_data.eval.jsonl`.",
             )
         paths.append(Path(run.eval_data_path))
-    for path in reversed(paths):
-        rows = rows_of(path, algorithm.columns)
-        first = next(rows)
-        if run.check_only:
-            for _ in rows:
-                pass
     if algorithm.online:
-        _check_online(run, paths[0], first, algorithm)
-    _check_template(tokenizer, training)
-    measured = _measured(rows_of(paths[0], algorithm.columns), run, tokenizer, algorithm)
-    limit = run.max_prompt_length if algorithm.online else training.max_length
-    if run.check_only:
-        lengths = list(tqdm(measured, desc="tokenising", mininterval=1))
-        _report(lengths, limit, algorithm)
-        if algorithm.online:
-            demand_enough(sum(not _starves(each, limit, algorithm) for each in lengths), training)
-    elif limit and all(_starves(each, limit, algorithm) for each in measured):
-        raise _nothing_fits(limit, algorithm)
+        check_online(run, paths[0], algorithm, say=training.process_index == 0)
+    for path in reversed(paths):
+        found = learn(run, training, tokenizer, algorithm, path, every=run.check_only)
+        if run.check_only:
+            print(f"{path}", *found.lines(), sep="\n")
+        found.demand()
+    if algorithm.online and run.check_only:
+        demand_enough(found.kept, training)
 
 
-def _check_online(run: Any, path: Path, first: Row, algorithm: Algorithm) -> None:
-    """The reward function answers, and the model will see the tools that the rows speak of."""
-    score = reward_function(load_score(run.rewards))
-    score([first["prompt"]], [""], [first["ground_truth"]], [first["metadata"]])
-    if run.environment is not None:
-        load_environment(run.environment)
-    if run.environment is not None or run.rows_with_tools == "drop":
-        return
-    with_tools = sum(bool(row["tools"]) for row in rows_of(path, algorithm.columns))
-    if with_tools:
-        raise UserError(
-            f"{with_tools} rows of {path} have tools, and TRL shows tools to the model only "
-            "through an environment that runs them.",
-            "Write one (see environment.py) and set `environment: environment:Shop`, or leave "
-            "these rows out with `rows_with_tools: drop`.",
-        )
+def learn(
+    run: Any, training: Any, tokenizer: Any, algorithm: Algorithm, path: Path, *, every: bool
+) -> Learned:
+    """The rows of a file as TRL learns them: all, or up to the first of which something is."""
+    found, rows = learned_by(run, training, tokenizer, algorithm), rows_of(path, algorithm.columns)
+    environment = run.environment if algorithm.online else None
+    shown = shown_tools(environment)
+    for place, row in tqdm(rows, desc="tokenising", mininterval=1, disable=not every):
+        if algorithm.online and row["tools"] and environment is None:
+            found.skip("with tools")
+            continue
+        sides = [row[column] for column in algorithm.trained]
+        found.add(place, row["prompt"], sides, shown if algorithm.online else row["tools"])
+        if not every and (found.kept or found.refused):
+            break
+    return found
 
 
-def _check_template(tokenizer: Any, training: Any) -> None:
+def learned_by(run: Any, training: Any, tokenizer: Any, algorithm: Algorithm) -> Learned:
+    """How TRL makes sequences of rows: `_prepare_dataset` and the collator of each trainer."""
+    if algorithm.online:
+        limit = Limit("max_prompt_length", run.max_prompt_length, "dropped")
+        return Learned(AfterPrompt(tokenizer), tokenizer, limit, what="prompts")
+    judged = algorithm.config == "RewardConfig"
+    packing = getattr(training, "packing", False)
+    cut_at = training.max_length
+    if packing and training.packing_strategy != "bfd":
+        cut_at = None  # What is longer is split, and learned in parts.
+    from_end = not packing and getattr(training, "truncation_mode", "") == "keep_end"
+    limit = Limit(
+        "max_length",
+        cut_at,
+        "dropped" if judged else "cut at the start" if from_end else "cut",
+    )
+    sequences = AfterPrompt(
+        tokenizer,
+        training_template(tokenizer, training),
+        marked=getattr(training, "assistant_only_loss", False),
+        whole=judged or getattr(training, "completion_only_loss", None) is False,
+    )
+    return Learned(sequences, tokenizer, limit, whole=judged)
+
+
+def training_template(tokenizer: Any, training: Any) -> str | None:
+    """The chat template that SFTTrainer takes in place of the tokenizer's, to mark turns."""
     if not getattr(training, "assistant_only_loss", False):
-        return
-    from trl.chat_template_utils import get_training_chat_template
+        return None
+    from trl.chat_template_utils import get_training_chat_template, has_generation_markers
 
+    if has_generation_markers(tokenizer.chat_template):
+        return None
     try:
-        get_training_chat_template(tokenizer)
+        return get_training_chat_template(tokenizer)  # type: ignore[no-any-return]
     except ValueError as error:
         raise UserError(
             f"This model's chat template cannot mark the model's own words: {error}",
@@ -143,58 +165,18 @@ def _check_template(tokenizer: Any, training: Any) -> None:
         ) from None
 
 
-Length = tuple[int, int]
-"""Tokens of a row's prompt, and of the whole row."""
-
-
-def _measured(
-    rows: Iterable[Row], run: Any, tokenizer: Any, algorithm: Algorithm
-) -> Iterator[Length]:
-    skipped = algorithm.online and run.environment is None
-    for row in rows:
-        if skipped and row["tools"]:
-            continue
-        prompt = prompt_tokens(tokenizer, row)
-        wholes = [
-            tokens(tokenizer, row["prompt"] + row[c], row["tools"]) for c in algorithm.trained
-        ]
-        yield prompt, max([prompt, *wholes])
-
-
-def _starves(length: Length, limit: int | None, algorithm: Algorithm) -> bool:
-    """Whether nothing is left of a row to train on."""
-    if not limit:
-        return False
-    prompt, whole = length
-    if algorithm.online:
-        return prompt > limit
-    return whole > limit if algorithm.config == "RewardConfig" else prompt >= limit
-
-
-def _report(lengths: Sequence[Length], limit: int | None, algorithm: Algorithm) -> None:
-    if not lengths:
-        raise UserError("All rows have tools, and are dropped.", "Write an environment for them.")
-    sizes = sorted(prompt if algorithm.online else whole for prompt, whole in lengths)
-    count = len(sizes)
-    middle, high = sizes[count // 2], sizes[min(count - 1, count * 95 // 100)]
-    what = "prompts" if algorithm.online else "rows"
-    print(f"{count} {what}; tokens: median {middle}, 95 % {high}, longest {sizes[-1]}")
-    over = sum(size > limit for size in sizes) if limit else 0
-    starved = sum(_starves(each, limit, algorithm) for each in lengths)
-    if starved == count:
-        raise _nothing_fits(limit, algorithm)
-    if algorithm.online or algorithm.config == "RewardConfig":
-        if starved:
-            print(f"{starved} of them are longer than {limit} and will be left out.")
-    elif over:
-        print(f"{over} rows are longer than max_length = {limit} and will be cut at the end;")
-        print(f"of these, {starved} have nothing left to train on and will be dropped.")
-
-
-def _nothing_fits(limit: int | None, algorithm: Algorithm) -> UserError:
-    key = "max_prompt_length" if algorithm.online else "max_length"
-    whole = algorithm.online or algorithm.config == "RewardConfig"
-    problem = f"All rows are longer than {key} = {limit}"
-    if not whole:
-        problem = f"In all rows the prompt alone fills {key} = {limit}"
-    return UserError(f"{problem}: nothing would be trained.", f"Raise {key}.")
+def check_online(run: Any, path: Path, algorithm: Algorithm, *, say: bool) -> None:
+    """The reward tells responses apart, and the model will see the tools that rows speak of."""
+    said = try_out((row for _, row in rows_of(path, algorithm.columns)), load_score(run.rewards))
+    if said and say:
+        print(said)
+    if run.environment is not None or run.rows_with_tools == "drop":
+        return
+    with_tools = sum(bool(row["tools"]) for _, row in rows_of(path, algorithm.columns))
+    if with_tools:
+        raise UserError(
+            f"{with_tools} rows of {path} have tools, and TRL shows tools to the model only "
+            "through an environment that runs them.",
+            "Write one (see environment.py) and set `environment: environment:Shop`, or leave "
+            "these rows out with `rows_with_tools: drop`.",
+        )

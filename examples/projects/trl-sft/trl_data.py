@@ -8,6 +8,7 @@ from typing import Any
 
 from rl_rollouts.engine.write import files_of
 from rl_rollouts.errors import UserError
+from rl_rollouts.models.learned import Learned
 
 Row = dict[str, Any]
 
@@ -41,26 +42,21 @@ def read_numbers_exactly() -> None:
         module.ujson_loads = json.loads
 
 
-def load_prompts(run: Any, training: Any, columns: Sequence[str], tokenizer: Any, path: str) -> Any:
-    """Rows of prompts, without those that cannot be generated from; says how many those were."""
-    data = load(path, columns)
-    before = len(data)
-    say = print if training.process_index == 0 else str
-    if run.environment is None and run.rows_with_tools == "drop":
-        data = data.filter(lambda row: not row["tools"], desc="dropping prompts with tools")
-        say(f"{before - len(data)} of {before} prompts have tools and are left out")
-    if run.max_prompt_length:
-        fitting = len(data)
-        data = data.filter(
-            lambda row: prompt_tokens(tokenizer, row) <= run.max_prompt_length,
-            desc="measuring prompts",
-        )
-        if len(data) < fitting:
-            say(
-                f"{fitting - len(data)} of {fitting} prompts are longer than max_prompt_length = "
-                f"{run.max_prompt_length} tokens and are left out"
-            )
-    return data.remove_columns("tools")
+def load_prompts(run: Any, path: str, columns: Sequence[str], found: Learned, tools: Any) -> Any:
+    """Rows of prompts, without those that cannot be generated from; says how many those were.
+
+    Args:
+        found: counts them, as TRL will ask the model.
+        tools: what the model is shown.
+    """
+    data, kept = load(path, columns), []
+    for at, row in enumerate(data):
+        if run.environment is None and row["tools"]:
+            found.skip("with tools")
+        elif found.add(f"{path}:{at + 1}", row["prompt"], [], tools):
+            kept.append(at)
+    found.demand()
+    return data.select(kept).remove_columns("tools")
 
 
 def demand_enough(prompts: int, training: Any) -> None:
@@ -75,18 +71,8 @@ def demand_enough(prompts: int, training: Any) -> None:
         )
 
 
-def prompt_tokens(tokenizer: Any, row: Row) -> int:
-    return tokens(tokenizer, row["prompt"], row["tools"], add_generation_prompt=True)
-
-
-def tokens(tokenizer: Any, messages: Any, tools: Any, **options: Any) -> int:
-    """How many tokens messages are in the model's chat template."""
-    encoded = tokenizer.apply_chat_template(messages, tools=tools, return_dict=True, **options)
-    return len(encoded["input_ids"])
-
-
-def rows_of(path: Path, columns: Sequence[str]) -> Iterator[Row]:
-    """The rows of a prepared file, one at a time; it has at least one, with these columns."""
+def rows_of(path: Path, columns: Sequence[str]) -> Iterator[tuple[str, Row]]:
+    """The rows of a prepared file with their places; it has at least one, with these columns."""
     files = files_of(path)
     if not files:
         raise UserError(f"{path} is not there.", "Run prepare_for_trl.py first (make prepare).")
@@ -99,7 +85,7 @@ def rows_of(path: Path, columns: Sequence[str]) -> Iterator[Row]:
         raise UserError(f"{path} is empty.", "See the table that prepare_for_trl.py printed.")
 
 
-def _rows_of_file(path: Path, columns: Sequence[str]) -> Iterator[Row]:
+def _rows_of_file(path: Path, columns: Sequence[str]) -> Iterator[tuple[str, Row]]:
     with path.open(encoding="utf-8") as lines:
         for number, line in enumerate(lines, start=1):
             try:
@@ -113,4 +99,4 @@ def _rows_of_file(path: Path, columns: Sequence[str]) -> Iterator[Row]:
                     f"{', '.join(columns)}.",
                     "Prepare the data with the config of this run.",
                 )
-            yield row
+            yield f"{path}:{number}", row

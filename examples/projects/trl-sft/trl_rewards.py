@@ -1,6 +1,7 @@
 """`rewards.py` and environments in the form that TRL calls."""
 
 import importlib
+import inspect
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -55,3 +56,23 @@ def load_environment(name: str) -> Any:
             f"There is no environment {name!r}: {error}.",
             "Give `module:class`, see environment.py.",
         ) from None
+
+
+def shown_tools(name: str | None) -> list[dict[str, Any]] | None:
+    """The schemas of an environment's tools, as TRL makes them of its public methods."""
+    if name is None:
+        return None
+    from transformers.utils import get_json_schema
+
+    made = load_environment(name)
+    own = {"reset", "get_reward"}
+    names = [each for each, _ in inspect.getmembers(made, inspect.isfunction) if each not in own]
+    visit = object.__new__(made)
+    try:
+        tools = [get_json_schema(getattr(visit, each)) for each in names if each[0] != "_"]
+    except (ValueError, TypeError) as error:
+        raise UserError(
+            f"A tool of {name} has no schema: {error}",
+            "Give its methods types and docstrings, as those of environment.py have them.",
+        ) from None
+    return tools or None

@@ -120,8 +120,13 @@ def parse(arguments: list[str]) -> tuple[Any, Any, Any]:
     parser.error = _not_accepted
     try:
         run, training, model = parser.parse_args_and_config(arguments)
-    except (ValueError, TypeError, ImportError) as error:
-        raise UserError(f"TRL does not accept {path}: {error}", "Change the value.") from None
+    except UserError:
+        raise
+    except Exception as error:  # Its classes calculate with whatever they are given.
+        said = f"{type(error).__name__}: {error}"
+        raise UserError(f"TRL does not accept {path}: {said}", "Change the value.") from None
+    if not model.model_name_or_path:
+        raise UserError(f"{path} has no model_name_or_path.", "Add it.")
     return run, training, model
 
 

@@ -8,8 +8,12 @@ from typing import Any
 
 from tqdm import tqdm
 
+from rl_rollouts.engine.stored import Rows
 from rl_rollouts.errors import UserError
+from rl_rollouts.frameworks.verl import reward_arguments
+from rl_rollouts.models.learned import Learned, Limit
 from rl_rollouts.rewards.checked import load_score
+from rl_rollouts.rewards.trial import try_out
 from verl_settings import Settings
 
 UNITS = "transfer_queue.backend.SimpleStorage.num_data_storage_units"
@@ -29,6 +33,10 @@ def check_config(settings: Settings) -> None:
     """
     from omegaconf import OmegaConf
 
+    trainer = settings.config.trainer
+    for name in ("nnodes", "n_gpus_per_node"):
+        if not isinstance(trainer[name], int) or trainer[name] < 1:
+            raise UserError(f"trainer.{name} is {trainer[name]!r}.", "Write a number above 0.")
     if not settings.online:
         batch, gpus = settings.config.data.train_batch_size, gpus_of(settings)
         if "tensor_model_parallel_size" not in settings.config.engine and batch % gpus:
@@ -36,7 +44,6 @@ def check_config(settings: Settings) -> None:
                 f"data.train_batch_size {batch} does not divide over {gpus} GPUs.", "Change one."
             )
         return
-    from hydra.errors import HydraException
     from verl.experimental.reward_loop.reward_manager import get_reward_manager_cls
     from verl.trainer.ppo.core_algos import get_adv_estimator_fn, get_policy_loss_fn
     from verl.trainer.ppo.utils import need_critic, need_reference_policy
@@ -60,7 +67,7 @@ def check_config(settings: Settings) -> None:
                 use_reference_policy=need_reference_policy(config),
                 use_critic=need_critic(config),
             )
-    except (AssertionError, ValueError, NotImplementedError, OSError, HydraException) as error:
+    except Exception as error:  # It calculates with whatever it is given.
         raise UserError(f"verl does not accept the config: {_said(error)}", "Mend it.") from None
     if settings.model.lora_rank > LARGEST_RANK:
         raise UserError(
@@ -120,39 +127,32 @@ def check_data(settings: Settings, every: bool) -> None:
     batch = config.data.train_batch_size
     if settings.online:
         _check_reward(settings)
-        found = len(Prompts(list(config.data.train_files), tokenizer, config.data))
-        what = f"prompts of at most {settings.max_length} tokens"
+        learned = Prompts(list(config.data.train_files), tokenizer, config.data).found
+        count, what = learned.kept, f"prompts of at most {settings.max_length} tokens"
         _settle_held_out(settings, tokenizer)
     else:
         rows = Conversations(list(config.data.train_files), tokenizer, config.data)
-        found, what = len(rows), "rows"
-        looked = range(found if every else min(found, 100))
-        lengths, starved = [], 0
-        for index in tqdm(looked, desc="tokenising", mininterval=1, disable=not every):
-            tokens, trained = rows.tokens(index)
-            lengths.append(len(tokens))
-            starved += not any(trained[: settings.max_length])
-        _say(lengths, starved, settings.max_length, every)
-    if found < batch:
+        count, what = len(rows), "rows"
+        learned = _learned(rows, settings, every=every)
+    if every:
+        print(*learned.lines(), sep="\n")
+    if count < batch:
         raise UserError(
-            f"There are {found} {what}, and a step takes {batch}: verl would train none.",
+            f"There are {count} {what}, and a step takes {batch}: verl would train none.",
             "Prepare more, or lower data.train_batch_size.",
         )
+    learned.demand()
 
 
-def _say(lengths: list[int], starved: int, limit: int, every: bool) -> None:
-    if lengths and starved == len(lengths):
-        raise UserError(
-            f"In all rows the prompt alone fills data.max_length = {limit}.", "Raise it."
-        )
-    if not every or not lengths:
-        return
-    sizes, count = sorted(lengths), len(lengths)
-    middle, high = sizes[count // 2], sizes[min(count - 1, count * 95 // 100)]
-    print(f"{count} rows; tokens: median {middle}, 95 % {high}, longest {sizes[-1]}")
-    if over := sum(size > limit for size in sizes):
-        print(f"{over} rows are longer than data.max_length = {limit} and will be cut;")
-        print(f"of these, {starved} have nothing left to train on.")
+def _learned(rows: Any, settings: Settings, *, every: bool) -> Learned:
+    """Conversations as verl_data.py makes sequences of them: all, or the first ones."""
+    fates: dict[str, Any] = {"right": "cut", "left": "cut at the start", "error": "refused"}
+    limit = Limit("data.max_length", settings.max_length, fates[settings.config.data.truncation])
+    learned = Learned(rows.chat, rows.tokenizer, limit)
+    looked = range(len(rows) if every else min(len(rows), 100))
+    for index in tqdm(looked, desc="tokenising", mininterval=1, disable=not every):
+        learned.add(f"row {index + 1}", *rows.parts(index))
+    return learned
 
 
 def _settle_held_out(settings: Settings, tokenizer: Any) -> None:
@@ -175,7 +175,7 @@ def _files(value: Any) -> list[str]:
 
 
 def _check_reward(settings: Settings) -> None:
-    """The reward function is there, and takes its four arguments."""
+    """The reward function is there, and tells responses apart."""
     given = settings.config.reward.custom_reward_function
     if not given.path:
         raise UserError(
@@ -184,7 +184,10 @@ def _check_reward(settings: Settings) -> None:
             "Set it to verl_rewards.py.",
         )
     if Path(given.path).name == "verl_rewards.py":
-        load_score(str(given.reward_kwargs.get("rewards", "rewards:score")))
+        score = load_score(str(given.reward_kwargs.get("rewards", "rewards:score")))
+        rows = Rows(list(settings.config.data.train_files))
+        if said := try_out((reward_arguments(row["extra_info"]) for row in rows), score):
+            print(said)
 
 
 def load_tokenizer(settings: Settings) -> Any:

@@ -22,7 +22,9 @@ if PROJECT not in sys.path:
 
 from rl_rollouts.engine.stored import Row, Rows  # noqa: E402
 from rl_rollouts.errors import UserError  # noqa: E402
-from rl_rollouts.models.chat_masks import ChatTokenizer, RowError  # noqa: E402
+from rl_rollouts.models.after_prompt import AfterPrompt  # noqa: E402
+from rl_rollouts.models.chat_masks import Chat, ChatTokenizer, RowError  # noqa: E402
+from rl_rollouts.models.learned import Learned, Limit  # noqa: E402
 
 
 class Prompts(RLHFDataset):  # type: ignore[misc]
@@ -35,8 +37,12 @@ class Prompts(RLHFDataset):  # type: ignore[misc]
         chosen: Sequence[int] = range(few)
         if self.tool_schemas is None:
             chosen = self._without_tools(rows, chosen)
-        if self.filter_overlong_prompts:
-            chosen = [i for i in chosen if self.length(rows[i]) <= self.max_prompt_length]
+        longest = self.max_prompt_length if self.filter_overlong_prompts else None
+        asked = AfterPrompt(self.tokenizer, options=self.apply_chat_template_kwargs)
+        limit = Limit("data.max_prompt_length", longest, "dropped")
+        self.found = Learned(asked, self.tokenizer, limit, what="prompts")
+        chosen = [i for i in chosen if self._fits(rows[i], f"row {i + 1}")]
+        self.found.demand_taken()
         self.dataframe = rows.select(chosen)
         print(f"filter dataset len: {len(self.dataframe)}")
 
@@ -57,24 +63,8 @@ class Prompts(RLHFDataset):  # type: ignore[misc]
             )
         return kept
 
-    def length(self, row: Row) -> int:
-        """Tokens of a prompt as the model sees it.
-
-        Raises:
-            UserError: when the chat template refuses it; verl would take it for too long.
-        """
-        tools = {} if self.tool_schemas is None else {"tools": self.tool_schemas}
-        given = {**self.apply_chat_template_kwargs, **tools}
-        try:
-            encoded = self.tokenizer.apply_chat_template(
-                row[self.prompt_key], add_generation_prompt=True, return_dict=True, **given
-            )
-        except Exception as error:
-            raise UserError(
-                f"The model's chat template refuses a prompt: {type(error).__name__}: {error}",
-                "Take a model whose template takes these messages, or leave the rows out.",
-            ) from None
-        return len(encoded["input_ids"])
+    def _fits(self, row: Row, place: str) -> bool:
+        return bool(self.found.add(place, row[self.prompt_key], [], self.tool_schemas))
 
 
 def _has_tools(row: Row) -> bool:
@@ -95,21 +85,30 @@ class Conversations(MultiTurnSFTDataset):  # type: ignore[misc]
     def __len__(self) -> int:
         return len(self.rows)
 
+    def parts(self, index: int) -> tuple[Chat, list[Chat], Any]:
+        """Messages that are given, those from the first on that is learned, and the tools.
+
+        Raises:
+            UserError: when it has no turn.
+        """
+        row = self.rows[index]
+        messages = row[self.messages_key]
+        turns = [place for place, each in enumerate(messages) if each["role"] == "assistant"]
+        first = next((place for place in turns if place >= row.get("given", 0)), None)
+        if first is None:
+            raise UserError(
+                f"Row {index + 1} has no turn of the model that is learned.", "Leave it out."
+            )
+        return messages[:first], [messages[first:]], row.get("tools") or None
+
     def tokens(self, index: int) -> tuple[list[int], bytes]:
         """The tokens of a conversation, and 1 for each that is trained, else 0; not cut.
 
         Raises:
             UserError: when that cannot be told.
         """
-        row = self.rows[index]
-        messages = row[self.messages_key]
-        first = next((i for i, each in enumerate(messages) if each["role"] == "assistant"), None)
-        if first is None:
-            raise UserError(f"Row {index + 1} has no turn of the model.", "Leave it out.")
         try:
-            example = self.chat.example(
-                messages[:first], messages[first:], row.get("tools") or None
-            )
+            (example,) = self.chat(*self.parts(index))
         except RowError as error:
             raise UserError(
                 f"Row {index + 1} cannot be trained: {error}.", "Leave it out."
