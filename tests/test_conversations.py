@@ -124,7 +124,8 @@ def check_legal(rollout: Rollout) -> None:
             assert not message.role == previous == "assistant"
         pending += [call.id for call in message.tool_calls]
         previous = message.role
-    assert rollout.prompt and rollout.completion[0].role == "assistant"
+    assert rollout.prompt
+    assert not rollout.completion or rollout.completion[0].role == "assistant"
 
 
 # --- real files ---
@@ -141,7 +142,8 @@ def test_real_conversations_are_read_whole() -> None:
             rejected += 1
         else:
             check_legal(rollout)
-            assert told(rollout) == events(json.loads(line))
+            if rollout.completion:
+                assert told(rollout) == events(json.loads(line))
             used += 1
     assert used >= 72
     assert used > 4 * rejected

@@ -204,7 +204,7 @@ def test_projects_and_the_tool_read_a_config_with_the_same_code(tmp_path: Path) 
 @pytest.mark.parametrize(
     ("text", "said", "line"),
     [
-        ('a: "b\nc: 1\n', "is not YAML: found unexpected end of stream", 3),
+        ('a: "b\nc: 1\n', "is not YAML: found unexpected end of stream", 1),
         ("a: b: c\n", "is not YAML: mapping values are not allowed here", 1),
         ("a: *b\n", "is not YAML: found undefined alias 'b'", 1),
         ("- 1\n", "holds no `key: value` lines", None),

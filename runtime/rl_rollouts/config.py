@@ -64,10 +64,10 @@ def read_lines(path: Path) -> Lines:
     """
     import yaml
 
-    if path.exists() and not path.is_file():
-        return Lines(problem="is no regular file")  # a pipe would be waited for
     text = ""
     try:
+        if path.exists() and not path.is_file():
+            return Lines(problem="is no regular file")  # a pipe would be waited for
         text = path.read_text("utf-8")
         loader = yaml.SafeLoader(text)
         root = loader.get_single_node()
