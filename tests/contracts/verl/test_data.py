@@ -169,7 +169,7 @@ def test_prompts_that_cannot_be_answered(model: Path, tmp_path: Path) -> None:
     text = variant("verl", "grpo", model=str(model), global_batch_size=8).config()
     (tmp_path / "c.yaml").write_text(text)
     with pytest.raises(
-        UserError, match="9 of 15 rows have tools, and verl shows the model only those"
+        UserError, match="11 of 16 rows have tools, and verl shows the model only those"
     ):
         check_data(read(tmp_path / "c.yaml", rows), every=False)
     drop = ["data.rows_with_tools=drop", "data.train_batch_size=4"]
