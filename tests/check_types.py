@@ -23,6 +23,7 @@ def main() -> None:
         mypy(
             ROOT,
             "scaffolder",
+            "runtime/rl_rollouts",
             "tests",
             *map(str, (ROOT / "examples").glob("*.py")),
             *map(str, (ROOT / "benchmarks").glob("*.py")),

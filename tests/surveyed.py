@@ -34,7 +34,8 @@ def rollout(
 def surveyed(records: list[Json], solved_from: float = 0.5) -> Survey:
     found = Survey(solved_from)
     for each in records:
-        found.add(normalise(json.dumps(each).encode()))
+        line = json.dumps(each).encode()
+        found.add(normalise(line), line)
     return found
 
 

@@ -35,6 +35,7 @@ TALK = [("user", "Price of soap?"), ("assistant", "2 euro.")]
         {"prompt": json.dumps([ASKED]), "completion": json.dumps([SAID])},
         {"prompt": json.dumps(ASKED), "response": SAID},
         {"prompt": "Price of soap?", "completion": SAID},
+        {"prompt": json.dumps([dict(reversed(ASKED.items()))]), "response": "2 euro."},
         {"prompt": [ASKED], "response": {"choices": [{"index": 0, "message": SAID}]}},
         {"instruction": "Price of soap?", "input": "", "output": "2 euro."},
         {"question": "Price of soap?", "response": "2 euro.", "answer": "2"},
@@ -111,9 +112,29 @@ def test_what_is_not_read_is_named(record: dict[str, Any], reason: str) -> None:
         read(**record)
 
 
-def test_a_system_prompt_beside_the_conversation_comes_first() -> None:
-    rollout = read(system="Be brief.", prompt="Price of soap?", response="2 euro.")
+@pytest.mark.parametrize(
+    "system",
+    [
+        {"system": "Be brief."},
+        {"system": [{"type": "text", "text": "Be brief."}]},
+        {"system_prompt": "Be brief."},
+    ],
+)
+def test_a_system_prompt_beside_the_conversation_comes_first(system: dict[str, Any]) -> None:
+    rollout = read(**system, prompt="Price of soap?", response="2 euro.")
     assert texts(rollout) == [("system", "Be brief."), *TALK]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"role": "admin", "name": "soap"}', '[{"role": "admin", "content": 1}]',
+        '{"type": "soap"}', '[{"content": "soap"}]', "[{'price': 2}]", '[{"role": "user"}]',
+    ],
+)  # fmt: skip
+def test_json_that_is_no_message_stays_text(text: str) -> None:
+    """Models are asked for JSON."""
+    assert texts(read(prompt="As JSON, please.", response=text))[1] == ("assistant", text)
 
 
 @pytest.mark.parametrize(
@@ -200,7 +221,9 @@ def test_what_was_cut_off(flags: dict[str, Any]) -> None:
     {"finish_reason": "content_filter"}])  # fmt: skip
 def test_what_failed(flags: dict[str, Any]) -> None:
     assert read(messages=[ASKED, SAID], **flags).failed
-    assert not read(messages=[ASKED, SAID], error=None).failed
+    nothings: list[Any] = [None, "", {}, 0.31, 0]  # a number is a measure
+    for nothing in nothings:
+        assert not read(messages=[ASKED, SAID], error=nothing).failed
 
 
 # --- what stands beside the content ---

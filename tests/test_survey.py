@@ -129,7 +129,8 @@ def test_memory_has_a_limit(monkeypatch: pytest.MonkeyPatch) -> None:
     for index in range(6000):
         said = [calls("1", f"tool {index}"), result("1"), says(f"answer {index}")]
         one = rollout(index // 2, index % 2, *said, agent=f"agent {index // 2}")
-        found.add(normalise(json.dumps(one).encode()))
+        line = json.dumps(one).encode()
+        found.add(normalise(line), line)
         found.reject(f"reason {index}")
         if index in (2999, 5999):
             sizes.append(len(pickle.dumps(found)))

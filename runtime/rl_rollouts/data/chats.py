@@ -15,7 +15,9 @@ from .record import NOTHING_BESIDE, Item, beside
 
 RESULTS = ("tool", "function")
 """Roles of messages that hold what a tool returned."""
-begins_like_messages = re.compile(r"""\s*(\[\s*)?\{\s*['"](role|type|content)['"]\s*:""").match
+ROLES = {"system", "developer", "user", "assistant", *RESULTS}
+SAYS = {"content", "tool_calls", "function_call"}
+begins_like_messages = re.compile(r"""\s*\[?\s*\{\s*['"]""").match
 WORDS = re.compile(rb'"(thinking|reasoning|redacted)').search
 ITEMS = {"message", "reasoning", "function_call", "function_call_output"}
 
@@ -57,7 +59,7 @@ def expanded(items: Sequence[Any]) -> Sequence[Any]:
 
 
 def written(text: str) -> list[Item] | None:
-    """Messages that stand in a string as JSON text; None for any other text.
+    """Messages that stand in a string as JSON text; None for any other text, JSON or not.
 
     Raises:
         Damaged: for messages as Python writes them.
@@ -67,6 +69,8 @@ def written(text: str) -> list[Item] | None:
     try:
         found, problem = msgspec.json.decode(text), None
     except (msgspec.DecodeError, RecursionError):
+        if "'role'" not in text:
+            return None
         found, problem = _of_python(text), Damaged("text that holds messages, but not as JSON")
     if isinstance(found, dict):
         found = [found]
@@ -85,9 +89,11 @@ def _of_python(text: str) -> Any:
 
 
 def _is_message(value: Any) -> bool:
-    return isinstance(value, dict) and (
-        isinstance(value.get("role"), str) or value.get("type") in ITEMS
-    )
+    """Whether it has the shape of a chat message, or of a Responses item."""
+    if not isinstance(value, dict):
+        return False
+    chat = str(value.get("role")) in ROLES and bool(SAYS & value.keys())
+    return chat or str(value.get("type")) in ITEMS
 
 
 def _is_chat(item: Any) -> bool:
@@ -115,6 +121,9 @@ def _turn(message: Item) -> Iterator[Item]:
         content=content,  # type: ignore[arg-type]
         reward=message.reward,
         weight=is_learned(message),
+        prompt_token_ids=message.prompt_token_ids,
+        generation_token_ids=message.generation_token_ids,
+        generation_log_probs=message.generation_log_probs,
     )
     yield from _calls(message)
 

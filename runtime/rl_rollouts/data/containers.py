@@ -3,6 +3,7 @@ what is neither is refused once, by the name of its form."""
 
 import io
 import json
+import mmap
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, BinaryIO, NoReturn, cast
@@ -13,7 +14,7 @@ from ..errors import UserError
 from .compressed import STDIN
 
 PARQUET = b"PAR1"
-TABLES = {".csv": ",", ".tsv": "\\t"}
+TABLES = {".csv": ",", ".tsv": "\t"}
 UNREAD = {
     b"PK\x03\x04": ("a zip archive", "Unpack it, and give the files in it."),
     b"BZh": ("compressed with bzip2", "Unpack it; gzip and zstd are read as they are."),
@@ -50,7 +51,7 @@ def rows_in(path: Path, content: BinaryIO) -> Iterable[bytes]:
         return _of_parquet(path)
     text = _text(start)
     if text.startswith(b"["):
-        return _of_array(path, content.read())
+        return _of_array(path, _whole(path, content))
     if text.startswith((b"{\n", b"{\r\n")):
         remedy = f"Write one record a line: jq -c . {path} > rollouts.jsonl"
         _refuse(path, "a JSON object over several lines, not JSON lines", remedy)
@@ -66,20 +67,28 @@ def _refuse(path: Path, form: str, remedy: str) -> NoReturn:
     raise UserError(f"{name} is {form}, which is not read.", remedy)
 
 
-def _of_array(path: Path, text: bytes) -> Iterable[bytes]:
+def _whole(path: Path, content: BinaryIO) -> memoryview:
+    """All of it; what lies on the disk as it is takes no memory for that."""
+    if path.is_file() and isinstance(getattr(content, "raw", None), io.FileIO):
+        text = memoryview(mmap.mmap(content.fileno(), 0, access=mmap.ACCESS_READ))
+    else:
+        text = memoryview(content.read())
+    return text[len(BOM) :] if text[: len(BOM)] == BOM else text
+
+
+def _of_array(path: Path, text: memoryview) -> Iterable[bytes]:
     """The elements of a JSON array. Lists, one a line, are lines, and each is refused for itself.
 
     What is decoded is where each element begins and ends, not what is in it.
     """
-    text = text.removeprefix(BOM)
     try:
         return _one_a_line(msgspec.json.decode(text, type=list[msgspec.Raw]))
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         if "trailing characters" in str(error):
-            return text.splitlines(keepends=True)
+            return bytes(text).splitlines(keepends=True)
         problem = error
     try:
-        return (json.dumps(each).encode() + b"\n" for each in json.loads(text))
+        return (json.dumps(each).encode() + b"\n" for each in json.loads(bytes(text)))
     except (ValueError, RecursionError):
         remedy = "Write it again; as JSON lines what is whole can be used: jq -c '.[]'"
         raise UserError(f"{path} is a JSON array that is not whole: {problem}.", remedy) from None

@@ -1,11 +1,12 @@
 """What became of a rollout, in the words of the tools that write them: whether it was cut off, went
 wrong, or is not to be trained on."""
 
+import re
 from typing import Any
 
 import msgspec
 
-from .record import Item, Record, Response
+from .record import Choice, Item, Record, Response
 from .rollout import ABSENT
 
 CUT_OFF = {
@@ -15,6 +16,8 @@ CUT_OFF = {
 """Reasons to stop that cut the model off, in any case. Source: the APIs of OpenAI, Anthropic, vLLM,
 Google and Mistral."""
 WENT_WRONG = {"error", "content_filter", "abort", "aborted", "cancelled", "failed", "timeout"}
+NUMBER = re.compile(rb"-?[0-9]").match
+"""An error that is a number is a measure, as of a distance; it says nothing about a failure."""
 EMPTY = (ABSENT, *map(msgspec.Raw, (b"null", b"false", b'""', b"{}", b"[]")))
 
 
@@ -22,12 +25,13 @@ def fate_of(record: Record) -> tuple[bool, bool]:
     """Whether a rollout was truncated, and whether it failed."""
     stops: tuple[Any, ...] = record.finish_reason, record.stop_reason
     cut = record.is_truncated is True or record.truncated is True
-    failed = record.failure is not None or record.error not in EMPTY
+    failed = record.failure is not None or _is_failure(record.error)
     response = record.response
     if isinstance(response, Response):
         details = response.incomplete_details
         reason = details.get("reason") if type(details) is dict else None
         cut = cut or reason == "max_output_tokens" or response.status == "incomplete"
+        stops = (*stops, *_of_choices(response))
         failed = failed or bool(response.error) or _lower(response.status) in WENT_WRONG
     else:
         stops = (*stops, *_of_last_turn(record))
@@ -50,9 +54,26 @@ def is_masked(record: Record) -> bool:
     return isinstance(found, dict) and bool(found.get("mask_sample"))
 
 
-def _of_last_turn(record: Record) -> tuple[Any, Any]:
+def _is_failure(error: msgspec.Raw) -> bool:
+    return error not in EMPTY and NUMBER(error) is None
+
+
+def _of_choices(response: Response) -> list[Any]:
+    """Why the answers of a chat API stopped."""
+    if not response.choices:
+        return []
+    try:
+        choices = msgspec.json.decode(response.choices, type=list[Choice])
+    except msgspec.DecodeError:
+        return []
+    return [choice.finish_reason for choice in choices]
+
+
+def _of_last_turn(record: Record) -> tuple[Any, ...]:
     """Why the last message of a chat stopped, where that stands on it."""
     for messages in (record.completion, record.messages):
+        if isinstance(messages, dict):
+            return messages.get("finish_reason"), messages.get("stop_reason")
         if isinstance(messages, list) and messages and isinstance(messages[-1], Item):
             return messages[-1].finish_reason, messages[-1].stop_reason
     return None, None

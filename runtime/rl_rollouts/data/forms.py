@@ -18,7 +18,7 @@ import msgspec
 
 from ..errors import Damaged
 from .chats import written
-from .content import NOTHING, is_text, plain
+from .content import NOTHING, is_text, plain, text_of
 from .record import Item, Items, Record, Request, Response
 from .rollout import NULL, raw
 
@@ -169,16 +169,17 @@ def _text(value: msgspec.Raw) -> str:
 
 def _read_system(record: Record) -> None:
     """A system prompt beside the conversation comes first in it."""
-    if not is_text(record.system) or record.system in NOTHING:
-        return
-    first = Item(role="system", content=record.system)
+    content = record.system or record.system_prompt
+    if content in NOTHING or bytes(content)[:1] not in (b'"', b"["):
+        return  # of the machine, or of a prompt that stands elsewhere by a number
+    first = Item(role="system", content=text_of(content))
     for name in ("messages", "chosen", "rejected", "prompt"):
         value = getattr(record, name)
         if value is None or (name == "prompt" and record.chosen is not None):
             continue
         messages = _messages(value, "user")
         if messages and isinstance(messages[0], Item) and messages[0].role == "system":
-            if messages[0].content != record.system:
+            if text_of(messages[0].content) != first.content:
                 raise Damaged("two system prompts, beside the conversation and in it")
             continue
         setattr(record, name, [first, *messages])

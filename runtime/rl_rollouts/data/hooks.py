@@ -8,6 +8,7 @@ import importlib
 import sys
 import traceback
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -42,8 +43,6 @@ class Hooks(NamedTuple):
 
 
 NO_HOOKS = Hooks()
-INCOMPLETE = Damaged("no reward, or no response")
-"""What the library reads, and a project may read more of."""
 
 
 def in_use(hooks: Hooks) -> Hooks:
@@ -83,10 +82,9 @@ def head_and_record(line: bytes, shape: Shape, hooks: Hooks) -> tuple[Head, Reco
     except Damaged as reason:
         return _read_otherwise(line, shape, hooks, reason), None
     if hooks.read is not None and (head.reward is None or is_input(record)):
-        try:
-            return _read_otherwise(line, shape, hooks, INCOMPLETE), None
-        except Damaged:
-            pass
+        # The library reads it, and the project may read more of it.
+        with suppress(Damaged):
+            return _read_otherwise(line, shape, hooks, Damaged("no reward, or no response")), None
     return head, record
 
 

@@ -115,6 +115,13 @@ class Response(msgspec.Struct):
     __post_init__ = _decoded.append  # type: ignore[misc]
 
 
+class Choice(msgspec.Struct):
+    """One of the answers of OpenAI's chat API."""
+
+    message: Item
+    finish_reason: Any = None
+
+
 class Answer(Response):
     """A response of which nothing but plain parts came back."""
 
@@ -156,6 +163,7 @@ class Record(msgspec.Struct, rename={"failure": "_ng_failure_class", "index": "_
     turn_rewards: Any = None
     conversations: msgspec.Raw = ABSENT
     system: msgspec.Raw = ABSENT
+    system_prompt: msgspec.Raw = ABSENT
     chosen: Items = None
     rejected: Items = None
     label: Any = None

@@ -7,7 +7,7 @@ Every framework's `--check_only` asks here, with the function that makes its own
 import json
 from array import array
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Literal, NamedTuple
 
 from ..config import refuse
@@ -204,16 +204,16 @@ class Learned:
         for kind, places in self._places.items():
             what, remedy = self._words(kind)
             named = ", ".join(places) + (", ..." if self.found[kind] > SHOWN else "")
-            count = f"{self.found[kind]} of {self.read} {self.what}"
-            yield f"warning: in {count} {what} ({named}). {remedy}"
+            rows = f"{self.found[kind]} of {self.read} {self.what}"
+            yield f"warning: in {rows} {what} ({named}). {remedy}"
 
     def _words(self, kind: Fault) -> tuple[str, str]:
         key = self.limit.key
         after = f"after cutting at {key} = {self.limit.tokens}"
         longer = f"Raise {key}, or keep shorter rollouts (--max_tokens when filtering)."
         other = "Take another chat template, or leave them out."
-        words: dict[Fault, tuple[str, str]] = {
-            **WORDS,
+        words: Mapping[str, tuple[str, str]] = {
+            **{str(lost): said for lost, said in WORDS.items()},
             "empty": ("nothing is learned", other),
             "empty after cutting": (f"nothing is learned {after}", longer),
             "same": ("both sides are the same, as the chat template writes them", other),

@@ -41,7 +41,7 @@ class Survey:
         self._keys = Keys()
         self._uses = UseCounts(solved_from)
 
-    def add(self, rollout: Rollout, line: bytes = b"{}") -> None:
+    def add(self, rollout: Rollout, line: bytes) -> None:
         """Count a rollout, and what stands on its line beside it."""
         reward = None if rollout.worse else rollout.reward
         solved = reward is not None and reward >= self._solved_from
