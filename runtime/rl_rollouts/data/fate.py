@@ -6,7 +6,8 @@ from typing import Any
 
 import msgspec
 
-from .record import Choice, Item, Record, Response
+from .record import Item, Record, Response
+from .responses import Choice
 from .rollout import ABSENT
 
 CUT_OFF = {

@@ -115,13 +115,6 @@ class Response(msgspec.Struct):
     __post_init__ = _decoded.append  # type: ignore[misc]
 
 
-class Choice(msgspec.Struct):
-    """One of the answers of OpenAI's chat API."""
-
-    message: Item
-    finish_reason: Any = None
-
-
 class Answer(Response):
     """A response of which nothing but plain parts came back."""
 

@@ -8,7 +8,7 @@ import xxhash
 
 from ..errors import Damaged, SetAside
 from .content import plain
-from .record import Choice, Item, Odd, Record, Response
+from .record import Item, Odd, Record, Response
 from .rollout import NULL, Json, raw
 
 MOST_TOOL_SETS = 4096
@@ -77,6 +77,13 @@ def message_of(response: Response) -> list[Item]:
     if len(choices) != 1:
         raise Damaged(f"the response has {len(choices)} choices")
     return [choices[0].message]
+
+
+class Choice(msgspec.Struct):
+    """One of the answers of OpenAI's chat API."""
+
+    message: Item
+    finish_reason: Any = None
 
 
 _chat_tools: dict[bytes, msgspec.Raw] = {}
