@@ -32,7 +32,8 @@ def fate_of(record: Record) -> tuple[bool, bool]:
         details = response.incomplete_details
         reason = details.get("reason") if type(details) is dict else None
         cut = cut or reason == "max_output_tokens" or response.status == "incomplete"
-        stops = (*stops, *_of_choices(response))
+        if response.choices:
+            stops = (*stops, *_of_choices(response))
         failed = failed or bool(response.error) or _lower(response.status) in WENT_WRONG
     else:
         stops = (*stops, *_of_last_turn(record))
@@ -61,8 +62,6 @@ def _is_failure(error: msgspec.Raw) -> bool:
 
 def _of_choices(response: Response) -> list[Any]:
     """Why the answers of a chat API stopped."""
-    if not response.choices:
-        return []
     try:
         choices = msgspec.json.decode(response.choices, type=list[Choice])
     except msgspec.DecodeError:

@@ -36,7 +36,7 @@ SHOWN = 12
 
 
 def settle_form(record: Record, keys: Any) -> None:
-    """Bring a record into a form that is read as it is.
+    """Bring a record that is no rollout of NeMo Gym into a form that is read as it is.
 
     Args:
         keys: gives the names of all its keys, for those in no form that is known.
@@ -44,8 +44,6 @@ def settle_form(record: Record, keys: Any) -> None:
     Raises:
         Damaged: for those, and for what is not what its keys promise.
     """
-    if type(record.responses_create_params) is Request:
-        return
     if isinstance(record.responses_create_params, str):
         _read_json_texts(record, record.responses_create_params)
     elif record.conversations not in NOTHING:

@@ -80,7 +80,8 @@ def head_of(record: Record, line: bytes, shape: Shape) -> Head:
     Raises:
         Damaged: when it is in no form that is known, or its reward is no number.
     """
-    settle_form(record, partial(values_of, line))
+    if type(record.responses_create_params) is not Request:
+        settle_form(record, partial(values_of, line))
     given = record.reward
     reward = None if given is None else given.value
     if type(reward) is not float or not math.isfinite(reward) or shape.reward_key is not None:
