@@ -23,6 +23,7 @@ from table import Figure, at_least, machine, megabytes, table, today, write
 
 ROOT = Path(__file__).resolve().parents[1]
 PROJECT = ROOT / "examples" / "projects" / "custom-sft"
+SAMPLE = ROOT / "templates" / "{{base}}" / "tests" / "sample_rollouts.jsonl"
 TRL_ONCE = Path(__file__).with_name("trl_once.py")
 sys.path[:0] = [str(PROJECT), str(PROJECT / "tests")]
 
@@ -137,7 +138,7 @@ def build(shape: Shape, folder: Path) -> int:
 
     from rl_rollouts.smoke import tiny_model
 
-    tokenizer = tiny_model._tokenizer(PROJECT / "tests" / "sample_rollouts.jsonl", 1024)
+    tokenizer = tiny_model._tokenizer(SAMPLE, 1024)
     torch.manual_seed(0)
     model = Qwen3ForCausalLM(
         Qwen3Config(

@@ -5,9 +5,11 @@ import importlib.util
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +40,18 @@ def run(command: list[str], cwd: Path, **options: Any) -> Result:
     return subprocess.run(
         command, cwd=cwd, text=True, capture_output=True, stdin=subprocess.DEVNULL, **options
     )
+
+
+@contextmanager
+def running(command: list[str], **options: Any) -> Iterator["subprocess.Popen[Any]"]:
+    """A program that is ended with all that it has started, whatever the test has found."""
+    with subprocess.Popen(command, start_new_session=True, **options) as process:
+        try:
+            yield process
+            process.wait(60)
+        finally:
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
 
 
 @pytest.fixture

@@ -259,13 +259,13 @@ def test_rows_with_tools_are_refused_or_dropped(custom: Custom) -> None:
     code, _, err = custom("--check_only", **GRPO)
     assert code == 2 and "1 rows of training_data.jsonl have tools" in err
     code, out, _ = custom("--check_only", **GRPO, rows_with_tools="drop")
-    assert code == 0 and "13 read" in out and "1 with tools dropped, 12 to train on" in out
+    assert code == 0 and "13 prompts read" in out and "1 with tools dropped, 12 to train on" in out
 
 
 def test_prompts_that_leave_no_room_are_dropped_and_counted(custom: Custom) -> None:
     write_rows([*PROMPTS, prompt_row([user("what " * 90)])])
     code, out, _ = custom("--check_only", **GRPO, max_length=100)
-    assert code == 0 and "1 longer than 88 tokens dropped" in out
+    assert code == 0 and "1 longer than max_length - max_new_tokens = 88 tokens dropped" in out
     code, _, err = custom("--check_only", **{**GRPO, "max_new_tokens": 100}, max_length=100)
     assert code == 2 and "leave no room" in err
 

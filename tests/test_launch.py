@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from conftest import run
+from conftest import run, running
 from projects import render, script, until
 
 pytestmark = pytest.mark.long
@@ -181,7 +181,7 @@ def test_a_terminated_launch_leaves_no_server_behind(served: Served) -> None:
     project, environment = served
     environment |= {"TRAINER_SECONDS": "300"}
     command = [str(project / "launch/local.sh")]
-    with subprocess.Popen(command, cwd=project, env=environment, start_new_session=True) as process:
+    with running(command, cwd=project, env=environment) as process:
         until(lambda: answers(environment["PORT"]))
         os.killpg(process.pid, signal.SIGTERM)
         assert process.wait(30) != 0
@@ -200,7 +200,7 @@ def test_the_last_of_several_machines_generates(tmp_path: Path, served: Served) 
     shared = {"MAIN_ADDRESS": "127.0.0.1", "SERVER_ADDRESS": "127.0.0.1", "MAIN_PORT": str(main)}
     environment |= shared
     command = [str(project / "launch/local.sh")]
-    with subprocess.Popen(
+    with running(
         command, cwd=project, env={**environment, "NODE_RANK": "1"}, stdout=subprocess.PIPE
     ) as last:
         with socket.create_server(("", main)):

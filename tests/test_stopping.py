@@ -17,6 +17,7 @@ from pathlib import Path
 import pytest
 import zstandard
 
+from conftest import running
 from inside import inside, left_behind, outputs, small_spans, started
 from rollouts import many, write
 from scripts import (
@@ -365,7 +366,7 @@ def test_a_stopped_run_over_a_stream_leaves_nothing(
     """A stream is never the same again, so nothing of it can be continued."""
     before = old_outputs(tmp_path)
     arguments = [sys.executable, str(script), "--input", "-", "--output", "out.jsonl"]
-    with subprocess.Popen(
+    with running(
         arguments, cwd=tmp_path, env=ENVIRONMENT, stdin=subprocess.PIPE, stderr=subprocess.DEVNULL
     ) as process:
         assert process.stdin
@@ -391,7 +392,7 @@ def test_a_stopped_run_over_a_stream_leaves_nothing(
 def test_two_runs_do_not_write_one_output(tmp_path: Path) -> None:
     write(tmp_path / "in.jsonl", *LINES)
     arguments = [sys.executable, str(FILTER), "--input", "-", "--output", "out.jsonl"]
-    with subprocess.Popen(
+    with running(
         arguments, cwd=tmp_path, env=ENVIRONMENT, stdin=subprocess.PIPE, stderr=subprocess.PIPE
     ) as first:
         assert first.stdin

@@ -9,6 +9,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from rl_rollouts.data import normalise
+from rl_rollouts.data import record as record_
 from rl_rollouts.data.normalise import Shape
 from rl_rollouts.data.record import parse
 from rl_rollouts.data.straight import straight
@@ -22,6 +23,9 @@ ODD: list[Any] = [
     {**says("a"), "content": [*says("a")["content"], *says("b")["content"]]},
     {**says("a"), "content": IMAGE},
     {**says("a"), "reward": 0.5},
+    {**says("a"), "weight": 0},
+    {**says("a"), "reasoning_content": "t"},
+    {**calls("1"), "created_at": 1},
     {**says("a"), "generation_token_ids": [1]},
     {**says("a"), "type": None},
     {**thinks("t"), "content": [{"type": "reasoning_text", "text": "c"}]},
@@ -65,6 +69,8 @@ def test_both_ways_lead_to_the_same(given_: list[Json] | str | None, output: lis
         here = found(line, shape)
         with patch.object(normalise, "straight", lambda _: None):
             assert found(line, shape) == here
+            with patch.object(record_, "_decode_usual", record_._decode):
+                assert found(line, shape) == here
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from conftest import running
 from projects import choices, curve, interpreter, python, render, rows, train, until
 
 pytestmark = pytest.mark.long
@@ -32,7 +33,7 @@ def test_ctrl_c_while_training_says_how_to_go_on(trl: Path) -> None:
     more = ["--max_steps", "100000", "--save_steps", "2", "--output_dir", str(output)]
     command = [sys.executable, "train_trl.py", *words, *more]
     pipe = subprocess.PIPE
-    with subprocess.Popen(command, cwd=trl, stdout=pipe, stderr=pipe, text=True) as process:
+    with running(command, cwd=trl, stdout=pipe, stderr=pipe, text=True) as process:
         until(lambda: any(output.glob("checkpoint-*/trainer_state.json")))
         process.send_signal(signal.SIGINT)
         _, stderr = process.communicate(timeout=60)
@@ -140,12 +141,8 @@ def test_a_run_that_is_killed_goes_on(
     for kill in range(3):
         began = newest(output)
         more = ["--max_steps", "1000", "--resume_from_checkpoint", "latest"]
-        with subprocess.Popen(
-            [*command, *more],
-            cwd=project,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-        ):
+        nowhere = subprocess.DEVNULL
+        with running([*command, *more], cwd=project, stdout=nowhere, stderr=nowhere):
             target = output / f"checkpoint-{began + 3 + kill}"
             until(target.is_dir, 120)
             # The launcher and all that it has started, which are no children of ours.

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 import warm
-from conftest import run
+from conftest import run, running
 
 pytestmark = pytest.mark.long
 
@@ -83,9 +83,8 @@ time.sleep(60)
 
 @pytest.mark.parametrize(("sent", "code"), [(signal.SIGTERM, 9), (signal.SIGKILL, -9)])
 def test_signals_reach_the_script_and_it_does_not_outlive_its_caller(sent: int, code: int) -> None:
-    with subprocess.Popen(
-        [warm.python(*WARM), "-c", WAITING], stdout=subprocess.PIPE, text=True
-    ) as process:
+    program = [warm.python(*WARM), "-c", WAITING]
+    with running(program, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout
         script = int(process.stdout.readline())
         process.send_signal(sent)

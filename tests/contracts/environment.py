@@ -15,7 +15,7 @@ ROOT = Path(__file__).resolve().parents[2]
 FOLDER = ROOT / ".venv" / "contracts"
 RENDERING = ("jinja2>=3.1", "jinja2-ansible-filters>=1.3", "pydantic>=2.11")
 """What `rendering.py` and the adapters need; of the tool's dependencies these alone."""
-RUNNING = ("pytest-xdist>=3.6",)
+RUNNING = ("pytest-timeout>=2.4", "pytest-xdist>=3.6")
 """What runs the tests, beside the pytest that projects pin."""
 PREPARATION = ("msgspec", "PyYAML", "tqdm", "xxhash", "zstandard", "pyarrow", "pytest")
 """Packages whose pins stand in the template's pyproject."""

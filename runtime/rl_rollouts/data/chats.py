@@ -11,7 +11,7 @@ from ..errors import Damaged
 from .beside import is_learned, parted, thought_of
 from .content import is_text, plain
 from .conversation import END_OF_TURN
-from .record import NOTHING_BESIDE, Item, beside
+from .record import NOTHING_BESIDE, Item, beside, widened
 
 RESULTS = ("tool", "function")
 """Roles of messages that hold what a tool returned."""
@@ -49,7 +49,8 @@ def items_of(messages: Sequence[Any], *, apart: bool = True) -> Iterator[Item]:
 
 
 def expanded(items: Sequence[Any]) -> Sequence[Any]:
-    """Responses items, of which those that are chat messages are made items too."""
+    """Responses items with all of their fields; those that are chat messages are made items too."""
+    items = list(map(widened, items))
     if not any(map(_is_chat, items)):
         return items
     found: list[Any] = []

@@ -14,7 +14,7 @@ import msgspec
 from ..errors import Damaged, SetAside
 from .content import EMPTY, NOTHING, Content, text_of, with_images
 from .reasoning import may_be_in, split
-from .record import Item, Written
+from .record import Item
 from .rollout import ABSENT, Function, Message, Role, Tokens, ToolCall, raw
 
 ROLES: dict[Any, Role] = {"user": "user", "system": "system", "developer": "system"}
@@ -59,7 +59,7 @@ class Conversation:
         """
         messages, unanswered, turn = self.messages, self._unanswered, self._turn
         for item in items:
-            if type(item) is not Written and type(item) is not Item:
+            if type(item) is not Item:
                 raise Damaged(f"an item is a {type(item).__name__}, not an object")
             kind, role = item.type, item.role
             if kind == "function_call":

@@ -57,7 +57,7 @@ def settle_form(record: Record, keys: Any) -> None:
 
 def is_input(record: Record) -> bool:
     """Whether nothing came back: there is a prompt, and no more."""
-    if type(record.responses_create_params) is Request:
+    if isinstance(record.responses_create_params, Request):
         return record.response is None
     if record.messages is not None or record.chosen is not None:
         return False

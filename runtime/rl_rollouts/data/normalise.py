@@ -80,7 +80,7 @@ def head_of(record: Record, line: bytes, shape: Shape) -> Head:
     Raises:
         Damaged: when it is in no form that is known, or its reward is no number.
     """
-    if type(record.responses_create_params) is not Request:
+    if not isinstance(record.responses_create_params, Request):
         settle_form(record, partial(values_of, line))
     given = record.reward
     reward = None if given is None else given.value
@@ -105,7 +105,8 @@ def rollout_of(record: Record, head: Head, line: bytes, shape: Shape) -> Rollout
         first, end = _learned(chat, is_input(record))
         both = chat.messages[:first], chat.messages[first:end]
     prompt, completion = both
-    task = _task(record, head.agent, prompt)
+    digest = hash_of_same(prompt)
+    task = _task(record, head.agent, prompt, digest)
     if shape.reasoning != "keep":
         place([*prompt, *completion], shape.reasoning)
     rollout = Rollout(
@@ -120,6 +121,7 @@ def rollout_of(record: Record, head: Head, line: bytes, shape: Shape) -> Rollout
         tools=responses.chat_tools(_tools(record)),
         ground_truth=_ground_truth(record),
         facts=Metadata(line),
+        prompt_hash=digest if shape.reasoning == "keep" else None,
     )
     if chat is not None and (chat.notes or record.turn_rewards is not None):
         _add_turns(rollout, record, chat, len(prompt))
@@ -148,7 +150,7 @@ def _conversation(record: Record, shape: Shape) -> Conversation:
     """All messages, of a record in any form."""
     chat = Conversation(images=shape.images == "keep", tokens=shape.tokens)
     try:
-        if type(record.responses_create_params) is Request:
+        if isinstance(record.responses_create_params, Request):
             _read_gym(chat, record)
         else:
             _read_chat(chat, record)
@@ -248,14 +250,14 @@ def _agent(record: Record) -> str | None:
     return name if isinstance(name, str) else None
 
 
-def _task(record: Record, agent: str | None, prompt: list[Message]) -> str:
+def _task(record: Record, agent: str | None, prompt: list[Message], digest: int) -> str:
     """What the prompt says, for each agent and number that NeMo Gym stamped: the numbers of two
     runs say nothing about each other, and rollouts of one task have one prompt."""
     index = record.index
     if index is None and record.messages is not None:
         index = record.task_id
     if type(index) is int or type(index) is str:
-        return f"{agent or ''}:{index}:{hash_of_same(prompt):016x}"
+        return f"{agent or ''}:{index}:{digest:016x}"
     return f"prompt:{xxhash.xxh3_128_hexdigest(same_text(prompt))}"
 
 
@@ -268,7 +270,7 @@ def number_of(task: str) -> str | None:
 def _tools(record: Record) -> msgspec.Raw:
     """Of the request; some records have them on the response or beside it."""
     request, response = record.responses_create_params, record.response
-    if type(request) is Request and len(request.tools) > len(b"null"):
+    if isinstance(request, Request) and len(request.tools) > len(b"null"):
         return request.tools
     if isinstance(response, Response) and len(response.tools) > len(b"null"):
         return response.tools

@@ -71,14 +71,58 @@ class Part(msgspec.Struct, gc=False):
     text: msgspec.Raw
 
 
-class Written(Item, gc=False):
-    """An item as models' servers write them: all content in plain parts.
+class Asked(msgspec.Struct, gc=False, forbid_unknown_fields=True):
+    """A message of a request that holds nothing else than these."""
 
-    To read the parts later would mean to read all that the model wrote twice.
+    type: Any = None
+    role: Any = None
+    content: msgspec.Raw = ABSENT
+    id: Any = None
+    status: Any = None
+
+
+class Written(msgspec.Struct, gc=False, forbid_unknown_fields=True):
+    """An item as models' servers write them: nothing else than these, all content in plain parts.
+
+    Every key that is declared costs time at each key of each item, and to read the parts later
+    would mean to read all that the model wrote twice.
     """
 
-    content: list[Part] | None = None  # type: ignore[assignment]
-    summary: list[Part] | None = None  # type: ignore[assignment]
+    id: Any = None
+    type: Any = None
+    role: Any = None
+    status: Any = None
+    summary: list[Part] | None = None
+    content: list[Part] | None = None
+    encrypted_content: msgspec.Raw = ABSENT
+    call_id: Any = None
+    name: Any = None
+    arguments: Any = None
+    output: msgspec.Raw = ABSENT
+    prompt_token_ids: msgspec.Raw = ABSENT
+    generation_token_ids: msgspec.Raw = ABSENT
+    generation_log_probs: msgspec.Raw = ABSENT
+
+
+def widened(item: Any) -> Any:
+    """The same item with all the fields that one may have."""
+    if type(item) is Asked:
+        return Item(item.type, item.role, item.content)
+    if type(item) is not Written:
+        return item
+    return Item(
+        type=item.type,
+        role=item.role,
+        content=item.content,  # type: ignore[arg-type]
+        summary=item.summary,  # type: ignore[arg-type]
+        call_id=item.call_id,
+        name=item.name,
+        arguments=item.arguments,
+        output=item.output,
+        prompt_token_ids=item.prompt_token_ids,
+        generation_token_ids=item.generation_token_ids,
+        generation_log_probs=item.generation_log_probs,
+    )
 
 
 Items = list[Item | Odd] | dict[str, Any] | str | float | bool | None
@@ -97,6 +141,12 @@ class Request(msgspec.Struct):
     tools: msgspec.Raw = NULL
 
     __post_init__ = _decoded.append  # type: ignore[misc]
+
+
+class Asking(Request):
+    """A request of plain messages."""
+
+    input: list[Asked] | str | None = None  # type: ignore[assignment]
 
 
 class Response(msgspec.Struct):
@@ -173,6 +223,7 @@ class Record(msgspec.Struct, rename={"failure": "_ng_failure_class", "index": "_
 class Usual(Record):
     """A record of NeMo Gym as most are."""
 
+    responses_create_params: Asking | None = None
     response: Answer | None = None
 
 
@@ -188,6 +239,7 @@ READ = {
 
 NAMES = {
     Request: "responses_create_params",
+    Asking: "responses_create_params",
     Response: "response",
     Answer: "response",
     Reward: "reward",

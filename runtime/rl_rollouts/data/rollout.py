@@ -127,6 +127,8 @@ class Rollout(Head, omit_defaults=True, kw_only=True):
     turn_tokens: list[Tokens] | None = None
     """One for each message of the model in the completion; absent unless all are whole."""
 
+    prompt_hash: int | None = None
+    """64 bits of what the prompt says, where they are known already."""
     worse: "Rollout | None" = None
     """The rejected side, where the record is a pair; this is the chosen one."""
 

@@ -38,6 +38,12 @@ def hash_of_same(value: Any) -> int:
     return found
 
 
+def prompt_hash(rollout: Rollout) -> int:
+    """64 bits of what the prompt of a rollout says."""
+    known = rollout.prompt_hash
+    return hash_of_same(rollout.prompt) if known is None else known
+
+
 _hashes: dict[bytes, int] = {}
 MOST_HASHES = 2**12
 

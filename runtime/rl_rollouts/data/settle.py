@@ -22,7 +22,7 @@ def settle(rollout: Rollout) -> str | None:
         SetAside: when the model wrote nothing.
         TypeError, ValueError: for values that are no JSON.
     """
-    problem = next(_problems(rollout), None)
+    problem, rollout.prompt_hash = next(_problems(rollout), None), None
     if problem is None and rollout.completion and not any(map(_says, rollout.completion)):
         raise SetAside("the model wrote nothing")
     return problem

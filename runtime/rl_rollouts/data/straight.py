@@ -15,7 +15,7 @@ from .chats import begins_like_messages
 from .content import EMPTY, NOTHING, QUOTE, text_of
 from .conversation import ROLES, call_of
 from .reasoning import may_be_in
-from .record import NOTHING_BESIDE, Item, Record, Request, Response, Written, beside
+from .record import Asked, Record, Request, Response, Written
 from .rollout import ABSENT, Message, ToolCall, raw
 
 QUOTED = (QUOTE,)
@@ -25,7 +25,7 @@ _first_byte = Struct("B").unpack_from
 def straight(record: Record) -> tuple[list[Message], list[Message]] | None:
     """Prompt and completion; None where anything is unusual."""
     request, response = record.responses_create_params, record.response
-    if type(request) is not Request or not isinstance(response, Response):
+    if not isinstance(request, Request) or not isinstance(response, Response):
         return None
     if record.turn_rewards is not None or request.instructions not in NOTHING:
         return None
@@ -44,7 +44,7 @@ def prompt_of(items: Any) -> list[Message] | None:  # noqa: PLR0911
         return None
     messages = []
     for item in items:
-        if type(item) is not Item or item.reward is not None or beside(item) != NOTHING_BESIDE:
+        if type(item) is not Asked:
             return None
         role, content = item.role, item.content
         if (item.type != "message" and item.type is not None) or type(role) is not str:
@@ -69,7 +69,7 @@ def completion_of(items: Any) -> list[Message] | None:  # noqa: PLR0911, PLR0912
     calls: list[ToolCall] = []
     thought, text, opened, says = ABSENT, EMPTY, False, False
     for item in items:
-        if type(item) is not Written or item.reward is not None:
+        if type(item) is not Written:
             return None
         kind = item.type
         if kind == "reasoning":
@@ -85,7 +85,7 @@ def completion_of(items: Any) -> list[Message] | None:  # noqa: PLR0911, PLR0912
             parts = item.content
             if item.role != "assistant" or not parts or len(parts) > 1:
                 return None
-            if beside(item) != NOTHING_BESIDE or parts[0].type == "reasoning_text":
+            if parts[0].type == "reasoning_text":
                 return None
             written = parts[0].text
             if unanswered or text is not EMPTY or _first_byte(written) != QUOTED:

@@ -214,7 +214,7 @@ class _Span:
         if not made:
             return
         task, side = hash_of(rollout.task), TRAIN
-        if prompts is not None and held_out(rollout.prompt, self._job.eval_share):
+        if prompts is not None and held_out(rollout, self._job.eval_share):
             side = EVALUATION
             try:
                 prompt = prompts.of(rollout)

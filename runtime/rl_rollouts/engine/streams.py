@@ -13,7 +13,7 @@ from typing import BinaryIO, NamedTuple
 from ..data.filter import TaskRules
 from ..data.read import Line, Span
 from ..data.rollout import Rollout
-from ..data.same import conversation, hash_of, hash_of_same, normalised
+from ..data.same import conversation, hash_of, normalised, prompt_hash
 from .index import NO_ROW, PAIR, Index, row_id
 from .write import BUFFER
 
@@ -190,7 +190,7 @@ class Writing:
         order = hash_of(body)
         group = category = 0
         if paired and rollout.worse is None:
-            group = hash_of(rollout.tools, hash_of_same(rollout.prompt))
+            group = hash_of(rollout.tools, prompt_hash(rollout))
         elif paired:
             group, category = order, PAIR
         if rules.balance is not None:
