@@ -5,7 +5,7 @@ read -> normalise -> filter -> group by task -> build -> split
 rollout.py        the types: Rollout, Message, ToolCall
 read.py           files, folders, stdin, line by line       compressed.py   gzip and zstd
   containers.py   files of records that are no lines        keys.py         what nothing reads
-record.py         a line, decoded as far as it is read
+record.py         a line, decoded as far as it is read     items.py        its messages
 normalise.py      a record becomes a Rollout, or a reason why it cannot
   forms.py        by its keys, in which form it is          reward.py       what it was worth
   fate.py         truncated, failed, masked                 beside.py       beside the content

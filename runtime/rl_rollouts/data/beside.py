@@ -7,7 +7,7 @@ import msgspec
 
 from ..errors import SetAside
 from .content import Content, is_text
-from .record import Item
+from .items import Item
 from .rollout import ABSENT, raw
 
 SILENT = (ABSENT, msgspec.Raw(b"null"), msgspec.Raw(b'""'), msgspec.Raw(b"[]"), msgspec.Raw(b"{}"))

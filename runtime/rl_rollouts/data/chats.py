@@ -11,14 +11,13 @@ from ..errors import Damaged
 from .beside import is_learned, parted, thought_of
 from .content import is_text, plain
 from .conversation import END_OF_TURN
-from .record import NOTHING_BESIDE, Item, beside, widened
+from .items import KINDS, NOTHING_BESIDE, Item, Plain, beside, widened
 
 RESULTS = ("tool", "function")
 """Roles of messages that hold what a tool returned."""
 ROLES = {"system", "developer", "user", "assistant", *RESULTS}
 SAYS = {"content", "tool_calls", "function_call"}
 begins_like_messages = re.compile(r"""\s*\[?\s*\{\s*['"]""").match
-WORDS = re.compile(rb'"(thinking|reasoning|redacted)').search
 ITEMS = {"message", "reasoning", "function_call", "function_call_output"}
 
 
@@ -49,13 +48,16 @@ def items_of(messages: Sequence[Any], *, apart: bool = True) -> Iterator[Item]:
 
 
 def expanded(items: Sequence[Any]) -> Sequence[Any]:
-    """Responses items with all of their fields; those that are chat messages are made items too."""
-    items = list(map(widened, items))
+    """Responses items, of which those that are chat messages are made items too."""
     if not any(map(_is_chat, items)):
         return items
     found: list[Any] = []
     for item in items:
-        found += items_of([item], apart=False) if _is_chat(item) else [item]
+        if _is_chat(item):
+            message = item if type(item) is Item else widened(item)
+            found += items_of([message], apart=False)
+        else:
+            found.append(item)
     return found
 
 
@@ -99,17 +101,23 @@ def _is_message(value: Any) -> bool:
 
 def _is_chat(item: Any) -> bool:
     """Whether an item is a message that says more than a Responses item can."""
-    if not isinstance(item, Item) or item.role is None:
+    kind = type(item)
+    if kind not in KINDS or item.role is None:
         return False
-    return item.role in RESULTS or beside(item) != NOTHING_BESIDE or _has_thought(item)
+    if item.role in RESULTS or (kind is Item and beside(item) != NOTHING_BESIDE):
+        return True
+    return _has_thought(item)
 
 
-def _has_thought(item: Item) -> bool:
+def _has_thought(item: Item | Plain) -> bool:
     """Whether reasoning may stand among the parts of its content."""
     content: Any = item.content
     if isinstance(content, list):
         return any(part.type == "reasoning_text" for part in content)
-    return bool(content) and not is_text(content) and WORDS(content) is not None
+    if not content or is_text(content):
+        return False
+    text = bytes(content)
+    return text.find(b'"thinking') >= 0 or text.find(b'"re') >= 0
 
 
 def _turn(message: Item) -> Iterator[Item]:

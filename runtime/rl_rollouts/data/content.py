@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 
 from ..errors import Damaged, SetAside
-from .record import Part
+from .items import Part
 from .rollout import ABSENT, Json, raw
 
 QUOTE, NULL_BEGINS = b'"n'

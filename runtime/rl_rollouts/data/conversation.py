@@ -13,8 +13,8 @@ import msgspec
 
 from ..errors import Damaged, SetAside
 from .content import EMPTY, NOTHING, Content, text_of, with_images
+from .items import KINDS, Item, Plain
 from .reasoning import may_be_in, split
-from .record import Item
 from .rollout import ABSENT, Function, Message, Role, Tokens, ToolCall, raw
 
 ROLES: dict[Any, Role] = {"user": "user", "system": "system", "developer": "system"}
@@ -59,7 +59,7 @@ class Conversation:
         """
         messages, unanswered, turn = self.messages, self._unanswered, self._turn
         for item in items:
-            if type(item) is not Item:
+            if type(item) not in KINDS:
                 raise Damaged(f"an item is a {type(item).__name__}, not an object")
             kind, role = item.type, item.role
             if kind == "function_call":
@@ -146,7 +146,7 @@ class Conversation:
             raise Gap("two turns of the model in a row: what it saw in between is missing")
         messages.append(turn)
 
-    def _note(self, item: Item) -> None:
+    def _note(self, item: Item | Plain) -> None:
         """Token ids, reward and weight of the turn at hand, where the record gives them."""
         at = len(self.messages)
         if item.weight is False:
@@ -172,7 +172,7 @@ def _first_open(call_id: Any, unanswered: Sequence[str | None]) -> str | None:
     return unanswered[0] if call_id is None else None
 
 
-def _thinking(turn: Message | None, item: Item) -> Message | None:
+def _thinking(turn: Message | None, item: Item | Plain) -> Message | None:
     """Reasoning is added to the turn that it led to.
 
     Encrypted reasoning and empty summaries say nothing and are left out.
@@ -191,7 +191,7 @@ def _thinking(turn: Message | None, item: Item) -> Message | None:
     return turn
 
 
-def call_of(item: Item) -> ToolCall:
+def call_of(item: Item | Plain) -> ToolCall:
     """A call; an empty string is no arguments."""
     name, arguments, call_id = item.name, item.arguments, item.call_id
     if type(name) is not str or not name:
@@ -213,7 +213,7 @@ def call_of(item: Item) -> ToolCall:
 _decode = msgspec.json.Decoder().decode
 
 
-def _tokens(item: Item) -> Tokens | None:
+def _tokens(item: Item | Plain) -> Tokens | None:
     """What the model's server read and wrote, if the record has all three lists, and whole."""
     try:
         tokens = Tokens(

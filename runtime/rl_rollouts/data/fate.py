@@ -6,7 +6,8 @@ from typing import Any
 
 import msgspec
 
-from .record import Item, Record, Response
+from .items import Item
+from .record import Record, Response
 from .responses import Choice
 from .rollout import ABSENT
 

@@ -19,7 +19,8 @@ import msgspec
 from ..errors import Damaged
 from .chats import written
 from .content import NOTHING, is_text, plain, text_of
-from .record import Item, Items, Record, Request, Response
+from .items import Item
+from .record import Items, Record, Request, Response
 from .rollout import NULL, raw
 
 PEOPLE = {

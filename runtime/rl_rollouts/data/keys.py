@@ -8,7 +8,8 @@ from typing import Any
 import msgspec
 
 from .fate import EMPTY
-from .record import Item, Part, Record, values_of
+from .items import Item, Part
+from .record import Record, values_of
 
 CONVERSATIONS = {
     "responses_create_params": "input", "response": "output", "messages": "", "prompt": "",

@@ -16,17 +16,9 @@ from .content import NOTHING
 from .conversation import Conversation, Gap
 from .fate import fate_of, is_masked
 from .forms import answer_of, is_input, settle_form
+from .items import Item
 from .reasoning import CLOSE, OPEN, Reasoning
-from .record import (
-    Item,
-    Metadata,
-    Record,
-    Request,
-    Response,
-    demand_text,
-    parse,
-    values_of,
-)
+from .record import Metadata, Record, Request, Response, demand_text, parse, values_of
 from .reward import reward_of
 from .rollout import ABSENT, NULL, Head, Message, Rollout, raw
 from .same import hash_of_same, said, same_text

@@ -7,122 +7,19 @@ else is accepted here too, so that the reason is found where the line is underst
 
 import json
 import math
+from collections.abc import Callable
+from contextlib import suppress
 from operator import attrgetter
-from typing import Any, Literal
+from typing import Any
 
 import msgspec
 
 from ..errors import Damaged
+from .items import Item, Plain, Written
 from .rollout import ABSENT, NULL
 
 Odd = list[Any] | str | float | bool | None
 """What stands where an object belongs."""
-
-
-class Item(msgspec.Struct, gc=False):
-    """A Responses item or a chat message. Absent fields are None, absent texts empty."""
-
-    type: Any = None
-    role: Any = None
-    content: msgspec.Raw = ABSENT
-    summary: msgspec.Raw = ABSENT
-    reasoning_content: msgspec.Raw = ABSENT
-    tool_calls: msgspec.Raw = ABSENT
-    tool_call_id: Any = None
-    call_id: Any = None
-    name: Any = None
-    arguments: Any = None
-    output: msgspec.Raw = ABSENT
-    reward: Any = None
-    prompt_token_ids: msgspec.Raw = ABSENT
-    generation_token_ids: msgspec.Raw = ABSENT
-    generation_log_probs: msgspec.Raw = ABSENT
-    reasoning: msgspec.Raw = ABSENT
-    reasoning_details: msgspec.Raw = ABSENT
-    reasoning_text: msgspec.Raw = ABSENT
-    thinking: msgspec.Raw = ABSENT
-    thinking_blocks: msgspec.Raw = ABSENT
-    thought: msgspec.Raw = ABSENT
-    function_call: msgspec.Raw = ABSENT
-    weight: Any = None
-    loss_weight: Any = None
-    loss: Any = None
-    loss_mask: Any = None
-    trainable: Any = None
-    train: Any = None
-    training: Any = None
-    finish_reason: Any = None
-    stop_reason: Any = None
-
-
-beside = attrgetter(
-    "reasoning_content", "reasoning", "reasoning_details", "reasoning_text", "thinking",
-    "thinking_blocks", "thought", "tool_calls", "function_call", "weight", "loss_weight", "loss",
-    "loss_mask", "trainable", "train", "training",
-)  # fmt: skip
-"""What a chat message may have beside its content, and a Responses item has not."""
-NOTHING_BESIDE = beside(Item())
-
-
-class Part(msgspec.Struct, gc=False):
-    """A part of content that is plain text, which is not decoded."""
-
-    type: Literal["output_text", "summary_text", "text", "input_text", "reasoning_text"]
-    text: msgspec.Raw
-
-
-class Asked(msgspec.Struct, gc=False, forbid_unknown_fields=True):
-    """A message of a request that holds nothing else than these."""
-
-    type: Any = None
-    role: Any = None
-    content: msgspec.Raw = ABSENT
-    id: Any = None
-    status: Any = None
-
-
-class Written(msgspec.Struct, gc=False, forbid_unknown_fields=True):
-    """An item as models' servers write them: nothing else than these, all content in plain parts.
-
-    Every key that is declared costs time at each key of each item, and to read the parts later
-    would mean to read all that the model wrote twice.
-    """
-
-    id: Any = None
-    type: Any = None
-    role: Any = None
-    status: Any = None
-    summary: list[Part] | None = None
-    content: list[Part] | None = None
-    encrypted_content: msgspec.Raw = ABSENT
-    call_id: Any = None
-    name: Any = None
-    arguments: Any = None
-    output: msgspec.Raw = ABSENT
-    prompt_token_ids: msgspec.Raw = ABSENT
-    generation_token_ids: msgspec.Raw = ABSENT
-    generation_log_probs: msgspec.Raw = ABSENT
-
-
-def widened(item: Any) -> Any:
-    """The same item with all the fields that one may have."""
-    if type(item) is Asked:
-        return Item(item.type, item.role, item.content)
-    if type(item) is not Written:
-        return item
-    return Item(
-        type=item.type,
-        role=item.role,
-        content=item.content,  # type: ignore[arg-type]
-        summary=item.summary,  # type: ignore[arg-type]
-        call_id=item.call_id,
-        name=item.name,
-        arguments=item.arguments,
-        output=item.output,
-        prompt_token_ids=item.prompt_token_ids,
-        generation_token_ids=item.generation_token_ids,
-        generation_log_probs=item.generation_log_probs,
-    )
 
 
 Items = list[Item | Odd] | dict[str, Any] | str | float | bool | None
@@ -143,10 +40,10 @@ class Request(msgspec.Struct):
     __post_init__ = _decoded.append  # type: ignore[misc]
 
 
-class Asking(Request):
-    """A request of plain messages."""
+class PlainRequest(Request):
+    """A request of plain items."""
 
-    input: list[Asked] | str | None = None  # type: ignore[assignment]
+    input: list[Plain] | str | None = None  # type: ignore[assignment]
 
 
 class Response(msgspec.Struct):
@@ -165,7 +62,13 @@ class Response(msgspec.Struct):
     __post_init__ = _decoded.append  # type: ignore[misc]
 
 
-class Answer(Response):
+class PlainResponse(Response):
+    """A response of plain items."""
+
+    output: list[Plain | Odd] | None = None  # type: ignore[assignment]
+
+
+class WrittenResponse(Response):
     """A response of which nothing but plain parts came back."""
 
     output: list[Written | Odd] | None = None  # type: ignore[assignment]
@@ -220,15 +123,25 @@ class Record(msgspec.Struct, rename={"failure": "_ng_failure_class", "index": "_
     verifier_metadata: msgspec.Raw = ABSENT
 
 
+class Plainly(Record):
+    """A record of NeMo Gym of which all items are plain."""
+
+    responses_create_params: PlainRequest | None = None
+    response: PlainResponse | None = None
+
+
 class Usual(Record):
-    """A record of NeMo Gym as most are."""
+    """The same as most are."""
 
-    responses_create_params: Asking | None = None
-    response: Answer | None = None
+    responses_create_params: PlainRequest | None = None
+    response: WrittenResponse | None = None
 
 
-_decode = msgspec.json.Decoder(Record, dec_hook=lambda _, value: Reward(value)).decode
-_decode_usual = msgspec.json.Decoder(Usual, dec_hook=lambda _, value: Reward(value)).decode
+def _decoder(form: type[Record]) -> Callable[[bytes], Record]:
+    return msgspec.json.Decoder(form, dec_hook=lambda _, value: Reward(value)).decode
+
+
+_decode, _decode_plain, _decode_usual = _decoder(Record), _decoder(Plainly), _decoder(Usual)
 _decode_values = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 READ = {
     "responses_create_params", "response", "messages", "prompt", "completion", "reward", "tools",
@@ -239,9 +152,10 @@ READ = {
 
 NAMES = {
     Request: "responses_create_params",
-    Asking: "responses_create_params",
+    PlainRequest: "responses_create_params",
     Response: "response",
-    Answer: "response",
+    PlainResponse: "response",
+    WrittenResponse: "response",
     Reward: "reward",
 }
 
@@ -259,7 +173,7 @@ def parse(data: bytes) -> Record:
     """
     _decoded.clear()
     try:
-        record: Record = _decode_usual(data)
+        record = _decode_usual(data)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         record = _parse_any(data)
     if len(_decoded) != len(set(map(type, _decoded))):
@@ -318,6 +232,9 @@ class Metadata(msgspec.Struct, gc=False):
 
 def _parse_any(data: bytes) -> Record:
     """A record of any form."""
+    with suppress(msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        _decoded.clear()
+        return _decode_plain(data)
     _decoded.clear()
     try:
         return _decode(data)

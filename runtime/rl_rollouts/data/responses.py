@@ -8,7 +8,8 @@ import xxhash
 
 from ..errors import Damaged, SetAside
 from .content import plain
-from .record import Item, Odd, Record, Response
+from .items import Item
+from .record import Odd, Record, Response
 from .rollout import NULL, Json, raw
 
 MOST_TOOL_SETS = 4096

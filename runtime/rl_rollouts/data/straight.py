@@ -14,8 +14,9 @@ from ..errors import Unusable
 from .chats import begins_like_messages
 from .content import EMPTY, NOTHING, QUOTE, text_of
 from .conversation import ROLES, call_of
+from .items import Plain, Written
 from .reasoning import may_be_in
-from .record import Asked, Record, Request, Response, Written
+from .record import Record, Request, Response
 from .rollout import ABSENT, Message, ToolCall, raw
 
 QUOTED = (QUOTE,)
@@ -44,7 +45,7 @@ def prompt_of(items: Any) -> list[Message] | None:  # noqa: PLR0911
         return None
     messages = []
     for item in items:
-        if type(item) is not Asked:
+        if type(item) is not Plain:
             return None
         role, content = item.role, item.content
         if (item.type != "message" and item.type is not None) or type(role) is not str:
