@@ -16,9 +16,9 @@ help: ## list the targets
 demo: $(VENV)/tool ## sample rollouts become a trained model (minutes, most of them for downloads)
 	$(BIN)/python examples/demo.py
 
-test: $(VENV)/all $(VENV)/ray/done lint types ## linters, types and the suite
+test: $(VENV)/all lint types ## linters, types and the suite
 	@echo "Running the suite ..."
-	RAY_PYTHON='$(CURDIR)/$(VENV)/ray/bin/python' $(BIN)/python -m pytest -n 2
+	$(BIN)/python -m pytest -n 2
 
 contracts: $(VENV)/all $(VENV)/ray/done ## what each framework itself says to what we render; long runs, kills
 	RAY_PYTHON='$(CURDIR)/$(VENV)/ray/bin/python' PYTHONPATH=tests $(BIN)/python -m contracts $(ONLY)

@@ -252,7 +252,7 @@ JOBS = {
 }
 
 
-@pytest.mark.parametrize("way", ["workers", "ray"])
+@pytest.mark.parametrize("way", ["workers", pytest.param("ray", marks=pytest.mark.long)])
 @pytest.mark.parametrize("job", JOBS)
 def test_the_same_bytes_however_it_is_done(
     tmp_path: Path, job: str, way: str, request: pytest.FixtureRequest
@@ -363,6 +363,7 @@ def test_the_line_is_that_of_the_file_also_in_a_later_part(tmp_path: Path, packe
     assert f"on line 1401 of {name}" in error
 
 
+@pytest.mark.long
 def test_a_fault_is_said_by_ray_too(project: Path, request: pytest.FixtureRequest) -> None:
     conversations(project)
     own(project, keep="return 1 / 0")

@@ -380,6 +380,7 @@ def test_a_directory_elsewhere_is_a_path_not_a_name(scaffold: Command, tmp_path:
     assert (tmp_path / "x" / "train_trl.py").is_file()
 
 
+@pytest.mark.long
 def test_interrupted_anywhere_there_is_a_whole_project_or_nothing(new: New, tmp_path: Path) -> None:
     """Ctrl-C after random times; the last moment at which it strikes is while the report prints."""
     files = set(tree(new("whole", *TRL)))

@@ -127,6 +127,7 @@ def test_many_partitions_are_as_good_as_one(
     assert (done(tmp_path, "normalised"), done(tmp_path, "pairs")) == expected
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("job", ["normalised", "pairs"])
 def test_ray_does_the_same(tmp_path: Path, ray_python: str, job: str) -> None:
     """A Ray of its own on this machine, and paths relative to where the script is run."""
@@ -144,6 +145,7 @@ def test_ray_does_the_same(tmp_path: Path, ray_python: str, job: str) -> None:
     assert not left_behind(tmp_path)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("inputs", "message"),
     [("cut.jsonl.gz", "cut.jsonl.gz is damaged"), ("-", "--engine ray cannot read stdin")],

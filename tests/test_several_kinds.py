@@ -132,6 +132,7 @@ def test_a_killed_run_is_continued(tmp_path: Path, rollouts: Path, options: str)
     assert found == expected
 
 
+@pytest.mark.long
 def test_ray_makes_the_same_rows(tmp_path: Path, rollouts: Path, ray_python: str) -> None:
     kinds = ("sft", "preference")
     expected = alone(tmp_path, kinds, "", PREPARE)

@@ -368,6 +368,7 @@ def test_no_git_setting_of_the_owner_is_in_the_way(conflicting: Path, newer: Too
     assert "|||||||" not in (conflicting / "rewards.py").read_text("utf-8")
 
 
+@pytest.mark.long
 def test_interrupted_it_has_done_all_or_nothing(project: Path, newer: Tool) -> None:
     before = state(project)
     random_ = random.Random(0)
