@@ -48,7 +48,7 @@ def running(command: list[str], **options: Any) -> Iterator["subprocess.Popen[An
     with subprocess.Popen(command, start_new_session=True, **options) as process:
         try:
             yield process
-            process.wait(60)
+            process.wait(300)
         finally:
             with suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)

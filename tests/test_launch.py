@@ -6,7 +6,11 @@ import signal
 import socket
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from socketserver import BaseRequestHandler, ThreadingTCPServer
+from threading import Thread
 
 import pytest
 
@@ -73,7 +77,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         self.send_response(200 if self.path == "/health" else 404)
         self.end_headers()
     def log_message(self, *_): pass
-http.server.HTTPServer(("", int(words[words.index("--port") + 1])), Handler).serve_forever()
+http.server.ThreadingHTTPServer(("", int(words[words.index("--port") + 1])), Handler).serve_forever()
 """
 """In place of vLLM's own, which needs a GPU: answers on /health after a while."""
 TRAINER = """
@@ -87,6 +91,10 @@ address = words[words.index("--vllm_server_base_url") + 1]
 print("health", urllib.request.urlopen(address + "/health").status)
 sys.exit(int(os.environ.get("TRAINER_CODE", 0)))
 """
+
+
+PATIENCE = 300
+"""Seconds: another test may keep the disk busy, with what it installs."""
 
 
 @pytest.fixture
@@ -126,6 +134,15 @@ def free_port() -> int:
         return port
 
 
+@contextmanager
+def listening(port: int) -> Iterator[None]:
+    """A port that takes every connection, as that of a trainer."""
+    with ThreadingTCPServer(("", port), BaseRequestHandler) as server:
+        Thread(target=server.serve_forever, daemon=True).start()
+        yield
+        server.shutdown()
+
+
 def answers(port: str) -> bool:
     with socket.socket() as probe:
         return probe.connect_ex(("127.0.0.1", int(port))) == 0
@@ -156,7 +173,7 @@ def test_the_server_is_stopped_when_training_fails(served: Served) -> None:
 def test_a_server_that_dies_ends_the_wait_and_shows_why(served: Served) -> None:
     project, environment = served
     environment |= {"SERVER_FAILS": "1"}
-    result = run([str(project / "launch/local.sh")], project, env=environment, timeout=30)
+    result = run([str(project / "launch/local.sh")], project, env=environment, timeout=PATIENCE)
     assert result.returncode == 1
     assert "out of memory, or so" in result.stderr
     assert "ended before it was ready" in result.stderr
@@ -166,14 +183,14 @@ def test_a_server_that_dies_ends_the_wait_and_shows_why(served: Served) -> None:
 def test_a_server_that_never_answers_is_given_up(served: Served) -> None:
     project, environment = served
     environment |= {"SERVER_SECONDS": "1000", "SERVER_TIMEOUT": "1"}
-    result = run([str(project / "launch/local.sh")], project, env=environment, timeout=60)
+    result = run([str(project / "launch/local.sh")], project, env=environment, timeout=PATIENCE)
     assert result.returncode == 1 and "no answer from" in result.stderr
 
 
 def test_a_port_that_is_taken_is_refused_at_once(served: Served) -> None:
     project, environment = served
     with socket.create_server(("", int(environment["PORT"]))):
-        result = run([str(project / "launch/local.sh")], project, env=environment, timeout=30)
+        result = run([str(project / "launch/local.sh")], project, env=environment, timeout=PATIENCE)
     assert result.returncode == 2 and "is taken" in result.stderr
 
 
@@ -184,8 +201,8 @@ def test_a_terminated_launch_leaves_no_server_behind(served: Served) -> None:
     with running(command, cwd=project, env=environment) as process:
         until(lambda: answers(environment["PORT"]))
         os.killpg(process.pid, signal.SIGTERM)
-        assert process.wait(30) != 0
-    until(lambda: not answers(environment["PORT"]), 30)
+        assert process.wait(PATIENCE) != 0
+    until(lambda: not answers(environment["PORT"]), PATIENCE)
 
 
 def test_the_last_of_several_machines_generates(tmp_path: Path, served: Served) -> None:
@@ -203,15 +220,15 @@ def test_the_last_of_several_machines_generates(tmp_path: Path, served: Served) 
     with running(
         command, cwd=project, env={**environment, "NODE_RANK": "1"}, stdout=subprocess.PIPE
     ) as last:
-        with socket.create_server(("", main)):
-            first = run(command, project, env={**environment, "NODE_RANK": "0"}, timeout=60)
+        with listening(main):
+            first = run(command, project, env={**environment, "NODE_RANK": "0"}, timeout=PATIENCE)
             assert first.returncode == 0, first.stdout + first.stderr
             assert "trains on 0,1,2,3" in first.stdout and "health 200" in first.stdout
             assert f"--machine_rank 0 --main_process_ip 127.0.0.1 --main_process_port {main}" in (
                 " ".join(first.stdout.split())
             )
-        assert last.wait(60) == 0
+        assert last.wait(PATIENCE) == 0
     assert "GPUs 0,1,2,3 1" in (project / "server.log").read_text("utf-8")
     assert not answers(environment["PORT"])
-    alone = run(command, project, env={**environment, "NODE_RANK": ""}, timeout=30)
+    alone = run(command, project, env={**environment, "NODE_RANK": ""}, timeout=PATIENCE)
     assert alone.returncode != 0 and "start this script on 2 machines" in alone.stderr
