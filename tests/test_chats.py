@@ -272,6 +272,8 @@ IDS = {
         ([{**says("a"), **IDS, "generation_token_ids": [3, "4"]}], 0),
         ([{**says("a"), **IDS, "generation_token_ids": 5}], 0),
         ([{**says("a"), "generation_token_ids": [3]}], 0),
+        ([{**says("a"), **IDS, "reasoning_content": "t"}], 1),
+        ([{"role": "assistant", "content": "a", **IDS}], 1),
     ],
 )
 def test_token_ids_are_carried_when_they_are_whole(output: list[Json], whole: int) -> None:
