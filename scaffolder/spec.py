@@ -13,6 +13,7 @@ from scaffolder.vocabulary import (
     Algorithm,
     Generation,
     Pattern,
+    Scheduler,
     Sharding,
     Topology,
     Tracker,
@@ -96,6 +97,31 @@ class Training(_Answers):
     tracker: Tracker = "tensorboard"
 
 
+class Details(_Answers):
+    """Of a run what has the same meaning in every framework. What is absent is as usual there for
+    the algorithm; what a framework has not is refused."""
+
+    learning_rate: float | None = Field(default=None, gt=0, le=1)
+    """Highest rate of the optimizer, reached after the warm-up."""
+    scheduler: Scheduler | None = None
+    """How the rate falls then."""
+    warmup: float | None = Field(default=None, ge=0, lt=1)
+    """Share of all optimizer steps in which the rate rises."""
+    kl_coefficient: float | None = Field(default=None, ge=0, le=100)
+    """How strongly the model is held to the one that it was: the weight of the KL term, and beta of
+    dpo and kto."""
+    temperature: float | None = Field(default=None, gt=0, le=10)
+    """At which responses are sampled in training."""
+    lora_rank: int | None = Field(default=None, ge=1, le=512)
+    """Rank of the adapters of lora and qlora."""
+    save_steps: int | None = Field(default=None, ge=1, le=1_000_000)
+    """Optimizer steps between checkpoints."""
+    eval_steps: int | None = Field(default=None, ge=0, le=1_000_000)
+    """Optimizer steps between evaluations on held-out rows; 0: none while training."""
+    seed: int | None = Field(default=None, ge=0, lt=2**31)
+    """Of the order of rows and of sampling."""
+
+
 class Sampling(_Answers):
     """How online algorithms generate; the others ignore it."""
 
@@ -109,7 +135,7 @@ class Sampling(_Answers):
     """Longest response, tokens."""
 
 
-class ProjectSpec(Sampling, Training, Machines):
+class ProjectSpec(Details, Sampling, Training, Machines):
     """The user's choices; what follows from them is the `Plan`."""
 
     project_name: Annotated[str, AfterValidator(_project_name)]
@@ -120,6 +146,7 @@ class ProjectSpec(Sampling, Training, Machines):
     pattern: Pattern = "direct"
 
 
+DETAILS = tuple(Details.model_fields)
 REQUIRED = tuple(name for name, field in ProjectSpec.model_fields.items() if field.is_required())
 
 

@@ -29,6 +29,9 @@ Sharding = Literal["ddp", "fsdp2", "zero2", "zero3", "megatron"]
 """What the training processes share: nothing, or weights, gradients and optimizer states; with
 megatron also the work on each row."""
 
+Scheduler = Literal["cosine", "linear", "constant"]
+"""How the learning rate falls after the warm-up."""
+
 Generation = Literal["transformers", "vllm_colocate", "sglang_colocate", "vllm_server"]
 """What writes the responses of online algorithms: the trainer itself, vLLM or SGLang on the GPUs of
 the trainer, or vLLM on GPUs of its own."""
@@ -66,6 +69,7 @@ TRACKERS: tuple[Tracker, ...] = get_args(Tracker)
 TUNINGS: tuple[Tuning, ...] = get_args(Tuning)
 SHARDINGS: tuple[Sharding, ...] = get_args(Sharding)
 GENERATIONS: tuple[Generation, ...] = get_args(Generation)
+SCHEDULERS: tuple[Scheduler, ...] = get_args(Scheduler)
 WISHES: tuple[Wish, ...] = get_args(Wish)
 ONLINE_WISHES: frozenset[Wish] = frozenset({"tools"})
 """Those that say nothing about algorithms which only read data."""
