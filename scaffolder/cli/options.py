@@ -95,20 +95,46 @@ def given(arguments: Mapping[str, Any]) -> dict[str, Any]:
     return {name: arguments[name] for name in FLAGS if arguments.get(name) is not None}
 
 
-def command(answers: Mapping[str, Any], directory: str | None = None) -> str:
+def command(
+    answers: Mapping[str, Any],
+    directory: str | None = None,
+    *,
+    all_said: bool = False,
+    ask: bool = False,
+) -> str:
     """The `new` command that makes a project of these answers without a question.
 
-    Answers that are the default are left out.
+    Args:
+        all_said: also answers that are the default, which are left out else.
+        ask: let it ask for what is not said.
     """
     from scaffolder import spec
 
     defaults = {name: spec.default(name) for name in answers if name not in spec.REQUIRED}
     said = {name: str(value) for name, value in answers.items() if value is not None}
-    said = {name: value for name, value in said.items() if value != str(defaults.get(name))}
+    if not all_said:
+        said = {name: value for name, value in said.items() if value != str(defaults.get(name))}
     flags = [word for name in FLAGS if name in said for word in _as_flag(name, said[name])]
     others = [f"{name}={value}" for name, value in said.items() if name not in FLAGS]
-    words = [*flags, *(word for each in others for word in ("--set", each)), "--yes"]
+    words = [*flags, *(word for each in others for word in ("--set", each))]
+    words += [] if ask else ["--yes"]
     return shlex.join(["rl-scaffolder", "new", *([directory] if directory else []), *words])
+
+
+def wrapped(command: str, width: int = 78) -> str:
+    """A command on lines that a narrow terminal shows whole, and a shell reads as one."""
+    parts: list[str] = []
+    for word in map(shlex.quote, shlex.split(command)):
+        if parts and parts[-1].startswith("--") and not word.startswith("--"):
+            parts[-1] += f" {word}"  # an option and its value
+        else:
+            parts.append(word)
+    lines = [f"  {parts[0]}"]
+    for part in parts[1:]:
+        if len(lines[-1]) + len(part) > width - 3:
+            lines.append("   ")
+        lines[-1] += f" {part}"
+    return " \\\n".join(lines)
 
 
 def _as_flag(name: str, value: str) -> list[str]:
