@@ -1,11 +1,11 @@
 """Questions of `compare` on a terminal: what there is, and what matters."""
 
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, cast
 
 from scaffolder import frameworks
 from scaffolder.answers import Answers
-from scaffolder.conversation import BACK, GoBack, chosen_with_keys
+from scaffolder.conversation import BACK, MORE, GoBack, chosen_with_keys
 from scaffolder.explained import ANSWERS
 from scaffolder.vocabulary import ALGORITHMS, TOPOLOGIES, WISHES, WORDS, Wish
 from scaffolder.wizard import SIZES, AboutRollouts, Tell
@@ -43,7 +43,7 @@ class Choosing(AboutRollouts):
             return self._ask_algorithm()
         if name == "topology":
             return self.ask_word(name, TOPOLOGIES, TOPOLOGIES[0])
-        return _ask_wishes() if name == "wishes" else self.ask_line(name)
+        return self._ask_wishes() if name == "wishes" else self.ask_line(name)
 
     def _ask_algorithm(self) -> str:
         offered = {name for each in frameworks.discover().values() for name in each.algorithms}
@@ -51,14 +51,17 @@ class Choosing(AboutRollouts):
         first = self.fitting if self.fitting in words else UNDECIDED
         return self.ask_word("algorithm", [UNDECIDED, *words], str(first))
 
+    def _ask_wishes(self) -> tuple[Wish, ...]:
+        import questionary
 
-def _ask_wishes() -> tuple[Wish, ...]:
-    import questionary
-
-    choices = [questionary.Choice(f"{word}: {WORDS[word]}", value=word) for word in WISHES]
-    instruction = "(space ticks, enter goes on)"
-    asked = questionary.checkbox(ANSWERS["wishes"].asks, choices, instruction=instruction)
-    ticked: list[Wish] | str = chosen_with_keys(asked, BACK)
-    if isinstance(ticked, str):
-        raise GoBack
-    return tuple(ticked)
+        about = ANSWERS["wishes"]
+        choices = [questionary.Choice(f"{word}: {WORDS[word]}", value=word) for word in WISHES]
+        while True:
+            words = "(space ticks, enter goes on)"
+            asked = questionary.checkbox(about.asks, choices, instruction=words)
+            ticked: list[Wish] | str = chosen_with_keys(asked, BACK, MORE)
+            if ticked == BACK:
+                raise GoBack
+            if ticked != MORE:
+                return tuple(cast("list[Wish]", ticked))
+            self.say(about.more)

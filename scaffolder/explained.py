@@ -112,7 +112,11 @@ ANSWERS = {
         "project's config later.",
         "Change learning rate, lengths, ...?",
     ),
-    "wishes": Answer("What matters to you.", "Each is a point of view.", "What matters to you?"),
+    "wishes": Answer(
+        "What matters to you.",
+        "How far each framework grants it is known, with a source, and counts as points.",
+        "What matters to you?",
+    ),
     "write": Answer(
         "Write the project.",
         "`yes` writes it, `no` ends here and says how to come back, < goes to the question before.",

@@ -58,10 +58,10 @@ def create(spec: ProjectSpec, plan: Plan, target: Path, *, commit: bool = True) 
     check_target(target)
     with one_interrupt() as finish:
         try:
+            there = adopting.found_in(target) if target.is_dir() else None
             with folder_for(target) as folder, staging(folder) as work:
                 rendered = _whole(spec, plan, work)
                 title = f"New project from rl-scaffolder ({spec.framework} {spec.algorithm})"
-                there = adopting.found_in(target) if target.is_dir() else None
                 if there is not None:
                     return _adopt(rendered, target, work, there, title if commit else "", finish)
                 above = committing.repository_above(folder) if commit else None

@@ -3,12 +3,13 @@
 import difflib
 import re
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal, get_args, get_origin
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 from pydantic_core import ErrorDetails
 
 from scaffolder.errors import InvalidAnswers, MissingAnswers
+from scaffolder.explained import meant
 from scaffolder.vocabulary import (
     Algorithm,
     Generation,
@@ -118,7 +119,7 @@ class Details(_Answers):
     """Optimizer steps between checkpoints."""
     eval_steps: int | None = Field(default=None, ge=0, le=1_000_000)
     """Optimizer steps between evaluations on held-out rows; 0: none while training."""
-    seed: int | None = Field(default=None, ge=0, lt=2**31)
+    seed: int | None = Field(default=None, ge=0, le=2**31 - 1)
     """Of the order of rows and of sampling."""
 
 
@@ -147,6 +148,7 @@ class ProjectSpec(Details, Sampling, Training, Machines):
 
 
 DETAILS = tuple(Details.model_fields)
+LIMITS = {"gt": "above", "ge": "from", "lt": "to below", "le": "to"}
 REQUIRED = tuple(name for name, field in ProjectSpec.model_fields.items() if field.is_required())
 
 
@@ -159,6 +161,21 @@ def may_be_absent(name: str) -> bool:
     """Whether an answer follows from the others when it is not given."""
     field = ProjectSpec.model_fields.get(name)
     return field is not None and field.default is None
+
+
+def takes(name: str) -> str:
+    """What an answer can be: its words, or its limits."""
+    field = ProjectSpec.model_fields[name]
+    kinds = [each for each in (field.annotation, *get_args(field.annotation)) if each]
+    words = next((get_args(each) for each in kinds if get_origin(each) is Literal), ())
+    limits = {
+        word: getattr(limit, word)
+        for limit in field.metadata
+        for word in LIMITS
+        if hasattr(limit, word)
+    }
+    said = " ".join(f"{LIMITS[word]} {value:.15g}" for word, value in limits.items())
+    return ", ".join(words) or said.removeprefix("from ")
 
 
 def build(answers: Mapping[str, Any]) -> ProjectSpec:
@@ -195,10 +212,9 @@ def _describe(problem: ErrorDetails, above: Sequence[str] = ()) -> str:
     if problem["type"] == "missing":
         return f"{name}: is missing"
     if problem["type"] == "extra_forbidden":
-        near = difflib.get_close_matches(name, ProjectSpec.model_fields, n=1)
-        hint = (
-            f"did you mean {near[0]}?" if near else f"known: {', '.join(ProjectSpec.model_fields)}"
-        )
+        known = ProjectSpec.model_fields
+        near = meant(name) or next(iter(difflib.get_close_matches(name, known, n=1)), None)
+        hint = f"did you mean {near}?" if near else f"known: {', '.join(known)}"
         return f"{name}: no such answer; {hint}"
     message = problem["msg"].removeprefix("Value error, ")
     value = repr(problem["input"])

@@ -11,6 +11,7 @@ from typing import Annotated, Any
 import typer
 
 from scaffolder import vocabulary
+from scaffolder.explained import ANSWERS
 
 CHOICES = "Choices"
 RUN = "How to run"
@@ -27,43 +28,48 @@ def _complete_framework(incomplete: str) -> list[str]:
     return [name for name in names() if name.startswith(incomplete)]
 
 
-def _choice(words: Iterable[str], explained: str) -> Any:
-    return typer.Option(help=explained, autocompletion=one_of(words), rich_help_panel=CHOICES)
+def _choice(name: str, words: Iterable[str]) -> Any:
+    listed = list(words)
+    explained = f"{ANSWERS[name].short} {', '.join(listed)}."
+    return typer.Option(help=explained, autocompletion=one_of(listed), rich_help_panel=CHOICES)
 
 
-def _value(explained: str, metavar: str | None = None) -> Any:
-    return typer.Option(help=explained, metavar=metavar, rich_help_panel=CHOICES)
+def _value(name: str, metavar: str | None = None) -> Any:
+    return typer.Option(help=ANSWERS[name].short, metavar=metavar, rich_help_panel=CHOICES)
 
 
 Framework = Annotated[
     str | None,
     typer.Option(
-        help="Training framework.", autocompletion=_complete_framework, rich_help_panel=CHOICES
+        help=ANSWERS["framework"].short,
+        autocompletion=_complete_framework,
+        rich_help_panel=CHOICES,
     ),
 ]
-Algorithm = Annotated[str | None, _choice(vocabulary.ALGORITHMS, "What to do with the data.")]
-Pattern = Annotated[
-    str | None,
-    _choice(vocabulary.PATTERNS, "How data, training and generation follow each other."),
+"""Which there are is found when help is asked for."""
+Algorithm = Annotated[str | None, _choice("algorithm", vocabulary.ALGORITHMS)]
+Pattern = Annotated[str | None, _choice("pattern", vocabulary.PATTERNS)]
+Topology = Annotated[str | None, _choice("topology", vocabulary.TOPOLOGIES)]
+Nodes = Annotated[str | None, _value("nodes", "N")]
+GpusPerNode = Annotated[str | None, _value("gpus_per_node", "N")]
+GpuMemory = Annotated[str | None, _value("gpu_memory", "GIB")]
+Tuning = Annotated[str | None, _choice("tuning", vocabulary.TUNINGS)]
+Sharding = Annotated[str | None, _choice("sharding", vocabulary.SHARDINGS)]
+Generation = Annotated[str | None, _choice("generation", vocabulary.GENERATIONS)]
+Model = Annotated[str | None, _value("model")]
+Rollouts = Annotated[str | None, _value("rollouts", "PATH")]
+Tracker = Annotated[str | None, _choice("tracker", vocabulary.TRACKERS)]
+AnswersFile = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FILE", help="Answers as YAML or JSON; flags win.", rich_help_panel=CHOICES
+    ),
 ]
-Topology = Annotated[str | None, _choice(vocabulary.TOPOLOGIES, "Where the GPUs are.")]
-Nodes = Annotated[str | None, _value("Machines.", "N")]
-GpusPerNode = Annotated[str | None, _value("GPUs of one machine.", "N")]
-GpuMemory = Annotated[str | None, _value("Memory of one GPU, GiB.", "GIB")]
-Tuning = Annotated[str | None, _choice(vocabulary.TUNINGS, "All weights, or adapters.")]
-Sharding = Annotated[
-    str | None, _choice(vocabulary.SHARDINGS, "What the training processes share.")
-]
-Generation = Annotated[
-    str | None, _choice(vocabulary.GENERATIONS, "What generates, for online algorithms.")
-]
-Model = Annotated[str | None, _value("Hugging Face id or local folder.")]
-Rollouts = Annotated[str | None, _value("Rollouts, a file or folder.", "PATH")]
-Tracker = Annotated[str | None, _choice(vocabulary.TRACKERS, "Where the loss curve goes.")]
-AnswersFile = Annotated[Path | None, _value("Answers as YAML or JSON; flags win.", "FILE")]
 Assignments = Annotated[
     list[str] | None,
-    typer.Option("--set", metavar="KEY=VALUE", help="Any other answer.", rich_help_panel=CHOICES),
+    typer.Option(
+        "--set", metavar="KEY=VALUE", help="Any other answer, see below.", rich_help_panel=CHOICES
+    ),
 ]
 Yes = Annotated[
     bool, typer.Option("--yes", "-y", help="Ask nothing; take defaults.", rich_help_panel=RUN)
