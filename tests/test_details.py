@@ -1,16 +1,30 @@
 """Learning rate, KL and the like: chosen by one name, and written under each framework's own."""
 
+import shlex
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from checked import heavy
 from conftest import Command
-from contracts.rendering import Variant, variant
+from contracts.rendering import Variant, variant, write
+from scaffolder.cli.options import FLAGS
+from scaffolder.explained import ANSWERS
 from scaffolder.frameworks import discover, names
 from scaffolder.project import Config, read_config
-from scaffolder.spec import DETAILS
-from scaffolder.vocabulary import OFFLINE
+from scaffolder.spec import DETAILS, ProjectSpec
+from scaffolder.vocabulary import (
+    ALGORITHMS,
+    GENERATIONS,
+    OFFLINE,
+    PATTERNS,
+    SCHEDULERS,
+    TOPOLOGIES,
+    TUNINGS,
+    WORDS,
+)
 from test_plan import plan_of
 
 CHOSEN: dict[str, Any] = {
@@ -138,3 +152,69 @@ def test_what_has_no_effect_is_said() -> None:
     words = {"framework": "verl", "algorithm": "ppo"}
     assert any("takes 1 response" in each for each in plan_of(num_generations=4, **words).notes)
     assert not any("no effect" in note for note in plan_of(**words).notes)
+
+
+@pytest.mark.parametrize("framework", names())
+def test_nothing_is_wrong_with_what_was_chosen(
+    framework: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    for algorithm in discover()[framework].algorithms:
+        refused = {
+            reason.partition(" = ")[0] for reason in made(framework, algorithm, **CHOSEN).reasons
+        }
+        left = {name: value for name, value in CHOSEN.items() if name not in refused}
+        project = tmp_path / algorithm
+        project.mkdir()
+        write(made(framework, algorithm, **left), project)
+        for data in ("training_data.jsonl", "training_data.eval.jsonl"):
+            (project / data).write_text("{}\n" * 500)
+        assert heavy(project) == []
+
+
+def test_an_update_changes_them_and_takes_them_back(
+    new: Callable[..., Path], scaffold: Command
+) -> None:
+    project = new("p", "--framework", "trl", "--algorithm", "grpo", "--set", "kl_coefficient=0.04")
+    config = project / "trl_config.yaml"
+    assert "\nbeta: 0.04\n" in config.read_text("utf-8")
+    words = ("--set", "kl_coefficient=null", "--set", "learning_rate=3e-6")
+    result = scaffold("update", "p", *words)
+    assert result.returncode == 0, result.stderr
+    assert "\nbeta: 0.0\n" in config.read_text("utf-8")
+    assert "\nlearning_rate: 3.0e-06\n" in config.read_text("utf-8")
+
+
+@pytest.mark.parametrize("command", ["new", "update", "compare"])
+def test_help_says_what_can_be_set(scaffold: Command, command: str) -> None:
+    text = scaffold(command, "--help").stdout
+    flat = " ".join(text.replace("\u2502", " ").split())
+    for name in set(ProjectSpec.model_fields) - ({"framework"} if command == "compare" else set()):
+        option = f"--{name.replace('_', '-')}" if name in FLAGS else f" {name} "
+        assert option in text, name
+    for said in (
+        "sft, dpo, kto, rm, grpo, rloo, ppo, reinforce_pp, dapo, gspo",
+        *([] if command == "compare" else [", ".join(names())]),
+        "scheduler How the rate falls after the warm-up. cosine, linear, constant. [as usual]",
+        "num_generations Responses to one prompt. 2 to 1024. [8]",
+    ):
+        assert said in flat, said
+    assert max(len(line) for line in text.splitlines()) <= 80
+    assert ("Examples:" in text) == (command == "new")
+
+
+def test_everything_that_is_asked_or_set_is_explained_once() -> None:
+    asked = {"directory", "details", "write", "wishes"}
+    assert set(ANSWERS) == set(ProjectSpec.model_fields) | asked
+    assert set(WORDS) >= {*ALGORITHMS, *TOPOLOGIES, *PATTERNS, *TUNINGS, *GENERATIONS, *SCHEDULERS}
+    also = [name for each in ANSWERS.values() for name in each.also]
+    assert len(also) == len(set(also)) and not set(also) & set(ProjectSpec.model_fields)
+
+
+def test_the_examples_of_the_help_run(scaffold: Command) -> None:
+    shown = scaffold("new", "--help").stdout.partition("Examples:")[2].replace("\\\n", " ")
+    commands = [shlex.split(line, comments=True)[1:] for line in shown.splitlines() if line.strip()]
+    assert len(commands) == 4
+    for words in commands[1:3]:
+        result = scaffold(*words, "--dry-run")
+        assert result.returncode == 0, result.stderr
