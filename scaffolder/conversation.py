@@ -139,6 +139,7 @@ def chosen_with_keys(asked: "Question", *keys: str) -> Any:
     assert isinstance(bindings, KeyBindings)
     for key in keys:
         bindings.add(key, eager=True)(_leave(key))
+    bindings.add("c-d", eager=True)(lambda event: event.app.exit(exception=EOFError))
     chosen = asked.unsafe_ask()
     if chosen in keys:
         _drop_enter(asked.application.input)

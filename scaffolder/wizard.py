@@ -7,22 +7,19 @@ from scaffolder import answers as given_answers
 from scaffolder import frameworks, resolving, rollouts
 from scaffolder import spec as specs
 from scaffolder.answers import Answers
-from scaffolder.conversation import Conversation, GoBack, Judge
+from scaffolder.conversation import Conversation, Judge
+from scaffolder.detail_page import DetailPage
 from scaffolder.errors import UserError
 from scaffolder.explained import ANSWERS
 from scaffolder.resolving import Resolved
 from scaffolder.rollouts import Inspection
-from scaffolder.spec import DETAILS, ProjectSpec
-from scaffolder.vocabulary import SCHEDULERS, TRACKERS, WORDS
+from scaffolder.spec import ProjectSpec
+from scaffolder.vocabulary import TRACKERS, WORDS
 
 FITS = "  (fits the rollouts)"
 OFFERED = ("algorithm", "topology", "pattern", "tuning", "generation")
 """Answers of which a framework has a list."""
 SIZES = ("nodes", "gpus_per_node", "gpu_memory", "model")
-PLANNED = ("epochs", "global_batch_size", "sequence_length")
-SAMPLED = ("num_generations", "completion_length")
-"""Of algorithms that generate."""
-NO = "no"
 
 Tell = Callable[[Inspection | UserError | str], None]
 """Says what a glance at the rollouts found, why they cannot be read, or a sentence."""
@@ -42,8 +39,11 @@ class AboutRollouts(Conversation):
         self.tell = tell
         self.found: Inspection | None = None
         """At a glance."""
-        if "rollouts" in given:
-            self._glance(str(given["rollouts"]))
+
+    def ask(self) -> None:
+        if "rollouts" in self.given and not self.replies:
+            self._glance(str(self.given["rollouts"]))
+        super().ask()
 
     @property
     def answers(self) -> Answers:
@@ -95,8 +95,7 @@ class Wizard(AboutRollouts):
     def __init__(self, directory: str | None, given: Answers, tell: Tell) -> None:
         super().__init__(given, tell)
         self._directory = directory
-        self.details: Answers = {}
-        """What was changed of what is usual."""
+        self._page = DetailPage(self, self._resolved)
 
     @property
     def directory(self) -> str | None:
@@ -104,7 +103,7 @@ class Wizard(AboutRollouts):
 
     @property
     def answers(self) -> Answers:
-        known = super().answers | self.details
+        known = super().answers | self._page.changed
         if "framework" not in known:
             return known
         offered = frameworks.get(str(known["framework"])).offered(str(known.get("algorithm")))
@@ -138,7 +137,7 @@ class Wizard(AboutRollouts):
             return self.ask_word(name, TRACKERS, self.default(name))
         if name == "directory":
             return self._ask_directory()
-        return self._ask_details() if name == "details" else self.ask_line(name)
+        return self._page.ask(super().answers) if name == "details" else self.ask_line(name)
 
     def _ask_framework(self) -> str:
         offered = frameworks.discover()
@@ -155,8 +154,12 @@ class Wizard(AboutRollouts):
     def _ask_directory(self) -> str:
         about, answers = ANSWERS["directory"], self.answers
         default = str(self.before.get("directory", given_answers.target(None, answers).name))
-        judge: Judge = lambda value: resolving.directory_problem(value, answers)  # noqa: E731
-        return self.text(about.asks, default, about.more, judge)
+        return self.text(
+            about.asks,
+            default,
+            about.more,
+            lambda value: resolving.directory_problem(value, answers),
+        )
 
     def resolved(self) -> Resolved:
         """What follows from the answers.
@@ -164,57 +167,10 @@ class Wizard(AboutRollouts):
         Raises:
             UserError
         """
-        return resolving.resolve(self.directory, self.answers)
+        return self._resolved(self.answers)
 
-    def _ask_details(self) -> str:
-        """A page with what is usual, on which any of it can be changed."""
-        about = ANSWERS["details"]
-        self._drop_details()
-        while True:
-            values = _changeable(self.resolved())
-            titles = {name: _row(name, value) for name, value in values.items()}
-            titles = {NO: f"{NO}: go on", **titles}
-            name = self.select(about.asks, titles, NO, about.more, fleeting=True)
-            if name == NO:
-                return NO
-            try:
-                self._change_detail(name, _shown(values[name]))
-            except GoBack:
-                continue
-
-    def _drop_details(self) -> None:
-        """Those of an earlier look at the page that other answers leave no room for."""
-        usual = {name: value for name, value in self.answers.items() if name not in self.details}
-        there = _changeable(resolving.resolve(self.directory, usual))
-        self.details = {name: self.details[name] for name in self.details if name in there}
-        try:
-            self.resolved()
-        except UserError as error:
-            self.tell(error)
-            self.details = {}
-
-    def _change_detail(self, name: str, now: str) -> None:
-        about = ANSWERS[name]
-        question = f"{name}: {about.short.rstrip('.')}?"
-        if name == "scheduler":
-            titles: dict[str, str] = {word: f"{word}: {WORDS[word]}" for word in SCHEDULERS}
-            value = self.select(question, titles, now, about.more)
-            if problem := self._problem_with(name, value):
-                self.say(f"! {problem}")
-                return
-        else:
-            judge: Judge = lambda value: self._problem_with(name, value)  # noqa: E731
-            value = self.text(question, now, about.more, judge)
-        if value != now:
-            self.details[name] = value
-
-    def _problem_with(self, name: str, value: str) -> str | None:
-        """Why a detail cannot be this beside all else."""
-        try:
-            resolving.resolve(self.directory, self.answers | {name: value})
-        except UserError as error:
-            return "; ".join(error.reasons or [error.problem])
-        return None
+    def _resolved(self, answers: Answers) -> Resolved:
+        return resolving.resolve(self.directory, answers)
 
     def confirm(self) -> bool:
         """Whether to go on, after the summary was shown."""
@@ -225,22 +181,3 @@ class Wizard(AboutRollouts):
 
 def _judge_confirmation(value: str) -> str | None:
     return None if value.lower() in {"y", "yes", "n", "no"} else "yes or no"
-
-
-def _changeable(resolved: Resolved) -> Answers:
-    """What the page shows, and its values."""
-    spec, plan = resolved.spec, resolved.plan
-    values: Answers = {name: getattr(spec, name) for name in PLANNED}
-    values["global_batch_size"] = plan.global_batch_size
-    if plan.generation:
-        values |= {name: getattr(spec, name) for name in SAMPLED}
-    details = {name: getattr(plan.training, name) for name in DETAILS}
-    return values | {name: value for name, value in details.items() if value is not None}
-
-
-def _row(name: str, value: Any) -> str:
-    return f"{name:<18}{_shown(value):<10}{ANSWERS[name].short}"
-
-
-def _shown(value: Any) -> str:
-    return f"{value:g}" if isinstance(value, float) else str(value)

@@ -174,7 +174,9 @@ def test_stopping_says_how_to_go_on(tmp_path: Path, key: str) -> None:
         ("Which weights", DOWN + ENTER),
         ("What generates", ENTER),
         ("How many machines", "3" + ENTER),
-        ("How many GPUs", key),
+        ("How many GPUs", ENTER),
+        *enter("How much memory", "Which model"),
+        ("Where should the loss curve go", key),
     )
     code, text = ended(wizard)
     assert code == 130 and "nothing was written" in text
@@ -186,7 +188,7 @@ def test_stopping_says_how_to_go_on(tmp_path: Path, key: str) -> None:
     assert all(len(line) <= 80 for line in text.partition("nothing was written")[2].splitlines())
     assert list(tmp_path.iterdir()) == []
     again = start(tmp_path, *words[1:])
-    again.expect("How many GPUs")
+    again.expect("Where should the loss curve go")
     again.close(force=True)
 
 
