@@ -17,6 +17,8 @@ BESIDE = {"README.md": "README.rl-scaffolder.md", ".gitignore": ".gitignore.rl-s
 
 def found_in(folder: Path) -> tuple[str, ...] | None:
     """The files of a fresh clone, without git's own; None where it is no such folder."""
+    if not folder.is_dir():
+        return None
     left = set(left_behind(folder))
     there = {path.name: path for path in folder.iterdir() if path not in left}
     git_own = there.pop(".git", None)

@@ -35,12 +35,15 @@ class Project:
     """What its owner should know of that, a paragraph each."""
 
 
-def preview(spec: ProjectSpec, plan: Plan) -> Project:
+def preview(spec: ProjectSpec, plan: Plan, target: Path) -> Project:
     """What `create` would write."""
     folder = Path(tempfile.gettempdir())
     try:
         with one_interrupt(), staging(folder) as work:
-            return _whole(spec, plan, work)
+            rendered = _whole(spec, plan, work)
+            there = adopting.found_in(target) or ()
+            adopting.set_beside([rendered.path], there)
+            return Project(target, _files(rendered.path), left_alone=there)
     except OSError as error:
         raise CannotWrite(folder, error) from error
 
@@ -58,7 +61,7 @@ def create(spec: ProjectSpec, plan: Plan, target: Path, *, commit: bool = True) 
     check_target(target)
     with one_interrupt() as finish:
         try:
-            there = adopting.found_in(target) if target.is_dir() else None
+            there = adopting.found_in(target)
             with folder_for(target) as folder, staging(folder) as work:
                 rendered = _whole(spec, plan, work)
                 title = f"New project from rl-scaffolder ({spec.framework} {spec.algorithm})"

@@ -53,6 +53,8 @@ def test_a_clone_keeps_what_it_has(scaffold: Command, tmp_path: Path, names: tup
 
 def test_it_says_what_was_left_alone(scaffold: Command, tmp_path: Path) -> None:
     clone(tmp_path / "mine", *NAMES)
+    planned = json.loads(scaffold("new", "mine", *TRL, "--dry-run", "--json").stdout)["files"]
+    assert "README.rl-scaffolder.md" in planned and "README.md" not in planned
     said = " ".join(scaffold("new", "mine", *TRL).stdout.split())
     assert "Left as they were: .gitignore, LICENSE, README.md." in said
     assert "What the project has for README.md is in README.rl-scaffolder.md" in said

@@ -64,7 +64,7 @@ def new(
         found = summary.look(chosen.spec, warn="rollouts" in given)
     try:
         project = (
-            render.preview(chosen.spec, chosen.plan)
+            render.preview(chosen.spec, chosen.plan, chosen.target)
             if dry_run
             else render.create(chosen.spec, chosen.plan, chosen.target, commit=git)
         )
