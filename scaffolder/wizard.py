@@ -103,7 +103,11 @@ class Wizard(AboutRollouts):
 
     @property
     def answers(self) -> Answers:
-        known = super().answers | self._page.changed
+        return self._others() | self._page.changed
+
+    def _others(self) -> Answers:
+        """Without what the page changed; with what there is no choice of."""
+        known = super().answers
         if "framework" not in known:
             return known
         offered = frameworks.get(str(known["framework"])).offered(str(known.get("algorithm")))
@@ -137,7 +141,7 @@ class Wizard(AboutRollouts):
             return self.ask_word(name, TRACKERS, self.default(name))
         if name == "directory":
             return self._ask_directory()
-        return self._page.ask(super().answers) if name == "details" else self.ask_line(name)
+        return self._page.ask(self._others()) if name == "details" else self.ask_line(name)
 
     def _ask_framework(self) -> str:
         offered = frameworks.discover()
