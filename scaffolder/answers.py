@@ -8,7 +8,6 @@ from typing import Any
 
 import yaml
 
-from scaffolder import frameworks
 from scaffolder import spec as specs
 from scaffolder.errors import CannotWrite, InvalidAnswers, UnreadableAnswers
 from scaffolder.spec import ProjectSpec
@@ -24,10 +23,23 @@ def gather(file: Path | None, assignments: Sequence[str], flags: Mapping[str, An
     Raises:
         UnreadableAnswers, InvalidAnswers
     """
+    if reasons := malformed(assignments):
+        raise InvalidAnswers(reasons)
+    return gather_usable(file, assignments, flags)
+
+
+def malformed(assignments: Sequence[str]) -> list[str]:
+    """What was given with `--set` and is no answer, in words."""
+    wrong = (word for word in assignments if "=" not in word or word.startswith("="))
+    return [f"--set {word!r}: must be key=value" for word in wrong]
+
+
+def gather_usable(
+    file: Path | None, assignments: Sequence[str], flags: Mapping[str, Any]
+) -> Answers:
+    """The same without what is malformed, for who says that together with all else."""
     given = _read(file) if file else {}
-    malformed = [word for word in assignments if "=" not in word or word.startswith("=")]
-    if malformed:
-        raise InvalidAnswers([f"--set {word!r}: must be key=value" for word in malformed])
+    assignments = [word for word in assignments if not malformed([word])]
     given.update({name: value for name, _, value in (word.partition("=") for word in assignments)})
     given.update({name: value for name, value in flags.items() if value is not None})
     automatic = [name for name in given if given[name] == AUTOMATIC and specs.may_be_absent(name)]
@@ -129,17 +141,3 @@ def _at_home(given: Answers) -> Answers:
 
 def _is_home(path: Any) -> bool:
     return isinstance(path, str) and path.startswith("~/")
-
-
-def check_given(given: Answers) -> None:
-    """Refuse answers that cannot be used, before anything is asked.
-
-    Raises:
-        InvalidAnswers: with all of them.
-        BrokenFramework: when the framework's package does not load.
-    """
-    problems = (specs.problem_with(name, value) for name, value in given.items())
-    if reasons := [problem for problem in problems if problem]:
-        raise InvalidAnswers(reasons)
-    if "framework" in given:
-        frameworks.get(str(given["framework"]))

@@ -1,55 +1,67 @@
 """Questions of `compare` on a terminal: what there is, and what matters."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from typing import Any, cast
 
-from scaffolder import frameworks, wizard
+from scaffolder import frameworks
 from scaffolder.answers import Answers
-from scaffolder.vocabulary import ALGORITHMS, TOPOLOGIES, WISHES, Wish
+from scaffolder.conversation import BACK, MORE, GoBack, chosen_with_keys
+from scaffolder.explained import ANSWERS
+from scaffolder.vocabulary import ALGORITHMS, TOPOLOGIES, WISHES, WORDS, Wish
+from scaffolder.wizard import SIZES, AboutRollouts, Tell
 
 UNDECIDED = "not decided"
 
 
-def ask(
-    given: Answers, wishes: Sequence[Wish], tell: wizard.Tell
-) -> tuple[Answers, tuple[Wish, ...], str | None]:
-    """Ask for what was not given.
+class Choosing(AboutRollouts):
+    """Asks for what was not given."""
 
-    Returns:
-        The answers, the wishes, and the algorithm that fits the rollouts, if they are there.
+    def __init__(self, given: Answers, wishes: Sequence[Wish], tell: Tell) -> None:
+        super().__init__(given, tell)
+        self._wishes = tuple(wishes)
 
-    Raises:
-        KeyboardInterrupt: on Ctrl-C.
-        EOFError: on Ctrl-D.
-    """
-    answers = dict(given)
-    fitting = wizard.ask_rollouts(answers, tell)
-    if "algorithm" not in answers:
-        chosen = _algorithm(fitting)
-        answers |= {} if chosen == UNDECIDED else {"algorithm": chosen}
-    if "topology" not in answers:
-        places: dict[str, str] = {word: f"{word}: {wizard.TITLES[word]}" for word in TOPOLOGIES}
-        answers["topology"] = wizard.select("Where are the GPUs?", places, TOPOLOGIES[0])
-    wizard.ask_sizes(answers, ("nodes", "gpus_per_node", "gpu_memory", "model"))
-    return answers, tuple(wishes) or _wishes(), fitting
+    @property
+    def wishes(self) -> tuple[Wish, ...]:
+        return self._wishes or self.replies.get("wishes", ())
 
+    @property
+    def answers(self) -> Answers:
+        known = super().answers
+        return {name: value for name, value in known.items() if value != UNDECIDED}
 
-def _algorithm(fitting: str | None) -> str:
-    offered = {name for each in frameworks.discover().values() for name in each.algorithms}
-    words = [word for word in ALGORITHMS if word in offered]
-    titles = {UNDECIDED: f"{UNDECIDED}: show what each framework can do"}
-    titles |= {word: f"{word}: {wizard.TITLES[word]}" for word in words}
-    default = fitting if fitting in words else UNDECIDED
-    titles[default] += wizard.FITS if fitting in words else ""
-    return wizard.select("Which algorithm?", titles, default)
+    def order(self) -> Iterator[str]:
+        for name in ("rollouts", "algorithm", "topology", *SIZES):
+            if name not in self.given:
+                yield name
+        if not self._wishes:
+            yield "wishes"
 
+    def put(self, name: str) -> Any:
+        if name == "rollouts":
+            return self.ask_rollouts()
+        if name == "algorithm":
+            return self._ask_algorithm()
+        if name == "topology":
+            return self.ask_word(name, TOPOLOGIES, TOPOLOGIES[0])
+        return self._ask_wishes() if name == "wishes" else self.ask_line(name)
 
-def _wishes() -> tuple[Wish, ...]:
-    import questionary
+    def _ask_algorithm(self) -> str:
+        offered = {name for each in frameworks.discover().values() for name in each.algorithms}
+        words = [word for word in ALGORITHMS if word in offered]
+        first = self.fitting if self.fitting in words else UNDECIDED
+        return self.ask_word("algorithm", [UNDECIDED, *words], str(first))
 
-    choices = [questionary.Choice(f"{word}: {wizard.TITLES[word]}", value=word) for word in WISHES]
-    ticked: list[Wish] = questionary.checkbox(
-        "What matters to you?",
-        choices,
-        instruction="(space ticks, enter goes on)",
-    ).unsafe_ask()
-    return tuple(ticked)
+    def _ask_wishes(self) -> tuple[Wish, ...]:
+        import questionary
+
+        about = ANSWERS["wishes"]
+        choices = [questionary.Choice(f"{word}: {WORDS[word]}", value=word) for word in WISHES]
+        while True:
+            words = "(space ticks, enter goes on)"
+            asked = questionary.checkbox(about.asks, choices, instruction=words)
+            ticked: list[Wish] | str = chosen_with_keys(asked, BACK, MORE)
+            if ticked == BACK:
+                raise GoBack
+            if ticked != MORE:
+                return tuple(cast("list[Wish]", ticked))
+            self.say(about.more)

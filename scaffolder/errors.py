@@ -252,5 +252,6 @@ class Cancelled(UserError):
     exit_code = 130
     """As shells have it after Ctrl-C."""
 
-    def __init__(self) -> None:
-        super().__init__("cancelled; nothing was written.")
+    def __init__(self, command: str = "") -> None:
+        remedy = f"To go on with what you said:\n\n{command}" if command else ""
+        super().__init__("cancelled; nothing was written.", remedy=remedy)

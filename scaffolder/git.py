@@ -2,6 +2,7 @@
 
 import os
 import secrets
+import shutil
 import subprocess
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -61,6 +62,9 @@ def git(
         )
     except FileNotFoundError:
         raise MissingProgram("git", "record which template a project came from") from None
+    except OSError as error:  # no program, or one for another machine
+        why = f"{shutil.which('git') or 'git'} cannot be started: {error.strerror}"
+        raise GitFailed(" ".join(arguments), why) from None
     if result.returncode:
         raise GitFailed(" ".join(arguments), os.fsdecode(result.stderr))
     return os.fsdecode(result.stdout)
@@ -80,9 +84,17 @@ def quoted(path: str) -> str:
 
 
 def start(repository: Path, *options: str) -> None:
-    """Make an empty repository of our own, for a while."""
+    """Make an empty repository of our own, for a while.
+
+    Raises:
+        GitFailed: also when git is some other program, which says nothing and does nothing.
+    """
     repository.mkdir(parents=True, exist_ok=True)
-    git(["init", "--quiet", "--template=", *options], repository, ISOLATED)
+    words = ["init", "--quiet", "--template=", *options]
+    git(words, repository, ISOLATED)
+    if not any((repository / place).is_file() for place in ("HEAD", ".git/HEAD")):
+        why = f"{shutil.which('git')} made no repository, so it is not git"
+        raise GitFailed(" ".join(words), why)
 
 
 _CACHES = tuple(

@@ -16,8 +16,3 @@ def nearest(value: int, step: int) -> str:
 
 def round_up(value: int, multiple: int) -> int:
     return -(-value // multiple) * multiple
-
-
-def power_of_two(limit: int) -> int:
-    """The largest that is not above the limit; 1 for a limit of 0."""
-    return 1 << max(0, limit.bit_length() - 1)

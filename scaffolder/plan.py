@@ -5,7 +5,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict
 
 from scaffolder.memory import Memory
-from scaffolder.vocabulary import DatasetKind, Generation, Sharding
+from scaffolder.vocabulary import DatasetKind, Generation, Scheduler, Sharding
 
 
 class Server(BaseModel):
@@ -44,10 +44,24 @@ class ConfigKeys(BaseModel):
     """Tokens, which together are those of the longest row."""
 
 
-class TrainingRun(BaseModel):
-    """What the templates that all frameworks share say of a run."""
+class Details(BaseModel):
+    """What may be chosen of a run by the same names in every framework, as `spec.Details` says;
+    None: the framework has no such thing for the algorithm."""
 
     model_config = ConfigDict(frozen=True)
+
+    scheduler: Scheduler | None = None
+    warmup: float | None = None
+    kl_coefficient: float | None = None
+    temperature: float | None = None
+    lora_rank: int | None = None
+    save_steps: int | None = None
+    eval_steps: int | None = None
+    seed: int | None = None
+
+
+class TrainingRun(Details):
+    """What the templates that all frameworks share say of a run."""
 
     config_keys: ConfigKeys
     learning_rate: float
@@ -100,6 +114,10 @@ class Plan(BaseModel):
     """Rows per process per forward."""
     accumulation_steps: int
     """Forwards per optimizer step."""
+    responses: int = 0
+    """To one prompt, of online algorithms."""
+    updates: int = 1
+    """Optimizer steps with the responses that were generated at once."""
     memory: Memory | None
     """Absent when the size of the model is not known."""
     launcher: list[str]

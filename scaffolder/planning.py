@@ -3,7 +3,7 @@
 import math
 from collections.abc import Iterable
 
-from scaffolder import library
+from scaffolder import details, library
 from scaffolder.errors import InfeasiblePlan
 from scaffolder.memory import (
     GIB,
@@ -12,7 +12,7 @@ from scaffolder.memory import (
     model_billions,
     served_gib,
 )
-from scaffolder.numbers import power_of_two, round_up
+from scaffolder.numbers import round_up
 from scaffolder.plan import Plan
 from scaffolder.spec import ProjectSpec
 from scaffolder.trainer import Trainer
@@ -64,6 +64,7 @@ class _Arithmetic:
     def plan(self) -> Plan:
         reasons = [*self._parallel_reasons(), *self._generation_reasons()]
         reasons += [*self._batch_reasons(), *self._memory_reasons()]
+        reasons += details.refused(self.spec, self.trainer)
         if reasons:
             raise InfeasiblePlan(reasons)
         micro = self._largest_micro_batch()
@@ -82,24 +83,25 @@ class _Arithmetic:
             global_batch_size=self.batch,
             micro_batch_size=micro,
             accumulation_steps=self.batch // self.data_parallel // micro,
+            responses=self.responses if self.online else 0,
             memory=memory,
-            training=self.trainer.training,
+            training=details.chosen(self.spec, self.trainer),
             launcher=[],
             notes=list(self._notes(memory)),
         )
 
     def _engine_gpus(self) -> int:
-        """GPUs that one copy of the generating model is spread over: a power of two."""
+        """GPUs that one copy of the generating model is spread over: the least power of two."""
         spec = self.spec
         if self.generation in {None, "transformers"}:
             return 1
-        if self.server and (spec.generation_gpus or spec.nodes > 1):
-            return spec.generation_gpus or power_of_two(spec.gpus_per_node)
+        if self.server and spec.generation_gpus:
+            return spec.generation_gpus
         share = 0.9 if self.server else self.trainer.engine_share
         room = share * spec.gpu_memory * (1 - FREE_FOR_CACHE)
         wanted = math.ceil(served_gib(self.billions or 0) / room)
         fitting: int = 1 << max(0, wanted - 1).bit_length()
-        return max(fitting, power_of_two(spec.gpus_per_node // 4)) if self.server else fitting
+        return fitting
 
     def _training_machines(self) -> tuple[int, int]:
         """Machines that train, and their GPUs; a server of its own has the last ones."""
@@ -243,3 +245,9 @@ class _Arithmetic:
                 f"The engine splits the model over {self.engine_gpus} GPUs, which must divide its "
                 "attention heads; --set generation_gpus=... takes another number for a server."
             )
+        if self.server and spec.nodes > 1 and self.engine_gpus < spec.gpus_per_node:
+            yield (
+                f"The last machine generates, with {self.engine_gpus} of its {spec.gpus_per_node} "
+                "GPUs: the model needs no more; --set generation_gpus=... takes another number."
+            )
+        yield from details.unused(spec, self.trainer)

@@ -1,29 +1,24 @@
 """A spec and a plan become a directory: whole, or not at all."""
 
 import os
+import shlex
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from scaffolder import frameworks, library, templates
-from scaffolder.errors import CannotWrite, GitFailed, TargetNotEmpty
-from scaffolder.git import git, points_elsewhere
+from scaffolder import adopting, committing, frameworks, library, templates
+from scaffolder.errors import CannotWrite, GitFailed, MissingProgram, TargetNotEmpty
+from scaffolder.git import points_elsewhere
 from scaffolder.plan import Plan
 from scaffolder.spec import ProjectSpec
-from scaffolder.staging import folder_for, left_behind, move, one_interrupt, staging
+from scaffolder.staging import folder_for, left_behind, moved, one_interrupt, staging
 from scaffolder.templates import Edition, Overlay, Published
 
 _CHOOSING = ("framework", "topology", "pattern")
 """Answers that name overlays."""
-FALLBACK_IDENTITY = {
-    "GIT_AUTHOR_NAME": "rl-scaffolder",
-    "GIT_AUTHOR_EMAIL": "new@rl-scaffolder.invalid",
-    "GIT_COMMITTER_NAME": "rl-scaffolder",
-    "GIT_COMMITTER_EMAIL": "new@rl-scaffolder.invalid",
-}
 
 
 @dataclass(frozen=True)
@@ -33,14 +28,22 @@ class Project:
     path: Path
     files: list[str]
     """Paths relative to the project, sorted."""
+    committed: bool = False
+    left_alone: tuple[str, ...] = ()
+    """Files of a clone that were there, and are as they were."""
+    notes: tuple[str, ...] = ()
+    """What its owner should know of that, a paragraph each."""
 
 
-def preview(spec: ProjectSpec, plan: Plan) -> list[str]:
-    """The files that `create` would write."""
+def preview(spec: ProjectSpec, plan: Plan, target: Path) -> Project:
+    """What `create` would write."""
     folder = Path(tempfile.gettempdir())
     try:
         with one_interrupt(), staging(folder) as work:
-            return _whole(spec, plan, work).files
+            rendered = _whole(spec, plan, work)
+            there = adopting.found_in(target) or ()
+            adopting.set_beside([rendered.path], there)
+            return Project(target, _files(rendered.path), left_alone=there)
     except OSError as error:
         raise CannotWrite(folder, error) from error
 
@@ -48,44 +51,80 @@ def preview(spec: ProjectSpec, plan: Plan) -> list[str]:
 def create(spec: ProjectSpec, plan: Plan, target: Path, *, commit: bool = True) -> Project:
     """Render beside the target (inside it, if it is there already), commit, and move into place.
 
+    A fresh clone keeps what it has, and gets a commit on top.
+
     Raises:
-        TargetNotEmpty: when the target holds anything, also when it does so only at the end.
+        TargetNotEmpty: when the target holds more, also when it does so only at the end.
         CannotWrite: when the file system refuses.
         GitFailed: when git refuses.
     """
     check_target(target)
     with one_interrupt() as finish:
         try:
+            there = adopting.found_in(target)
             with folder_for(target) as folder, staging(folder) as work:
                 rendered = _whole(spec, plan, work)
-                if commit and not _inside_repository(folder):
-                    title = f"New project from rl-scaffolder ({spec.framework} {spec.algorithm})"
-                    _first_commit(rendered.path, title)
+                title = f"New project from rl-scaffolder ({spec.framework} {spec.algorithm})"
+                if there is not None:
+                    return _adopt(rendered, target, work, there, title if commit else "", finish)
+                above = committing.repository_above(folder) if commit else None
+                if commit and not above:
+                    committing.first(rendered.path, title)
                 finish()
-                move(rendered.path, target, work)
+                with moved(rendered.path, target, work):
+                    pass
         except OSError as error:
             raise CannotWrite(target, error) from error
-    return Project(target, rendered.files)
+    notes = (_uncommitted(above, target),) if above else ()
+    return Project(target, rendered.files, committed=commit and not above, notes=notes)
+
+
+def _adopt(
+    rendered: Project,
+    target: Path,
+    work: Path,
+    there: tuple[str, ...],
+    title: str,
+    finish: Callable[[], None],
+) -> Project:
+    """Move a project into a fresh clone, and commit it on top where there is a title for that."""
+    adopting.set_beside([rendered.path], there)
+    files = _files(rendered.path)
+    finish()
+    with moved(rendered.path, target, work, [".git", *there]):
+        if title:
+            committing.on_top(target, files, title)
+    notes = tuple(adopting.notes(files, there))
+    return Project(target, files, bool(title), there, notes)
+
+
+def _uncommitted(above: Path, target: Path) -> str:
+    words = shlex.join(["git", "add", str(target)])
+    return (
+        f"It lies in the git repository {above}, so no commit was made: `{words}`, then commit; "
+        "`rl-scaffolder update` starts from what is committed."
+    )
 
 
 def check_target(target: Path) -> None:
-    """Refuse a target that is not a new or empty directory; what a killed run left is nothing.
+    """Refuse a target that is no new or empty directory, nor a fresh clone; what a killed run left
+    is nothing.
 
     Raises:
         TargetNotEmpty: when it holds anything or is no directory.
         CannotWrite: when it cannot be looked into.
     """
     try:
-        occupied = target.exists() and (not target.is_dir() or _holds_anything(target))
+        occupied = target.exists() and not (target.is_dir() and _is_free(target))
     except OSError as error:
         raise CannotWrite(target, error) from error
     if occupied or target.is_symlink():
         raise TargetNotEmpty(target)
 
 
-def _holds_anything(folder: Path) -> bool:
+def _is_free(folder: Path) -> bool:
     left = set(left_behind(folder))
-    return any(path not in left for path in folder.iterdir())
+    return all(path in left for path in folder.iterdir()) or adopting.found_in(folder) is not None
 
 
 def answers_of(spec: ProjectSpec, plan: Plan) -> dict[str, Any]:
@@ -110,7 +149,7 @@ def render(answers: Mapping[str, Any], work: Path, edition: Edition | None = Non
         GitFailed: when git refuses.
     """
     import copier
-    from plumbum import ProcessExecutionError
+    from plumbum import CommandNotFound, ProcessExecutionError
 
     published = publish(answers, work, edition)
     overlay = published.edition.overlay
@@ -127,8 +166,13 @@ def render(answers: Mapping[str, Any], work: Path, edition: Edition | None = Non
             )
     except ProcessExecutionError as error:
         raise GitFailed("clone", error.stderr) from error
-    files = (str(path.relative_to(project)) for path in project.rglob("*") if not path.is_dir())
-    return Project(project, sorted(files))
+    except CommandNotFound as error:
+        raise MissingProgram(error.program, "render a project") from error
+    return Project(project, _files(project))
+
+
+def _files(project: Path) -> list[str]:
+    return sorted(str(path.relative_to(project)) for path in project.rglob("*") if path.is_file())
 
 
 def publish(answers: Mapping[str, Any], work: Path, edition: Edition | None = None) -> Published:
@@ -166,41 +210,3 @@ def _copier_environment(published: Published, work: Path) -> Iterator[None]:
             del os.environ[name]
         else:
             os.environ[name] = cache
-
-
-def _inside_repository(folder: Path) -> bool:
-    """Also inside one of another user, of which git would otherwise say nothing."""
-    question = ["-c", "safe.directory=*", "rev-parse", "--is-inside-work-tree"]
-    try:
-        return git(question, folder).strip() == "true"
-    except GitFailed:
-        return False
-
-
-def _first_commit(project: Path, message: str) -> None:
-    try:
-        _commit(project, message)
-    except GitFailed as error:
-        error.remedy += " --no-git leaves out the project's first commit."
-        raise
-
-
-def _commit(project: Path, message: str) -> None:
-    """One commit of every file as it is, under the user's name where git knows it."""
-    plain = ("core.autocrlf=false", "core.safecrlf=false", "commit.gpgsign=false")
-    nowhere = ("core.hooksPath", "core.excludesFile", "core.attributesFile")
-    settings = [*plain, *(f"{name}={os.devnull}" for name in nowhere)]
-    options = [word for setting in settings for word in ("-c", setting)]
-    git(["init", "--quiet", "--initial-branch=main", "--template="], project)
-    git([*options, "add", "--all"], project)
-    identity = None if _has_identity(project) else FALLBACK_IDENTITY
-    git([*options, "commit", "--quiet", "--message", message], project, identity)
-
-
-def _has_identity(project: Path) -> bool:
-    try:
-        for variable in ("GIT_AUTHOR_IDENT", "GIT_COMMITTER_IDENT"):
-            git(["var", variable], project)
-    except GitFailed:
-        return False
-    return True

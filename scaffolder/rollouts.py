@@ -3,6 +3,7 @@
 They are read by the library that projects use, so what is said here is what a project will do.
 """
 
+import math
 import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -10,7 +11,7 @@ from typing import Any
 
 from scaffolder import frameworks, library, machine
 from scaffolder.errors import UnreadableRollouts, UserError
-from scaffolder.vocabulary import ALGORITHMS, Algorithm
+from scaffolder.vocabulary import ALGORITHMS, Algorithm, DatasetKind
 
 GLANCE = 32 * 2**20
 """Bytes that a glance reads, in equal parts of all files."""
@@ -84,6 +85,24 @@ def inspect(path: str, *, glance: bool = False) -> Inspection:
     return Inspection(path, plain, sentences, uses, _recommended(plain, uses))
 
 
+def look(path: str) -> Inspection | UserError:
+    """What is in rollouts at a glance, or why there is nothing to be seen."""
+    there = machine.found(path)
+    if there is None:
+        remedy = "They need not be yet; until then `make train` has nothing to read."
+        return UnreadableRollouts(f"There is nothing at {path}.", remedy)
+    try:
+        found = inspect(str(there), glance=True)
+    except UserError as error:
+        return error
+    if found.summary["rollouts"]:
+        return found
+    rejected = found.summary["rejected"]
+    why = f": {max(rejected, key=rejected.get)}" if rejected else ", it is empty"
+    remedy = "`rl-scaffolder inspect` says more."
+    return UnreadableRollouts(f"No line of {path} is a rollout{why}.", remedy)
+
+
 def fitting(path: str, *, typed: bool = False) -> str | None:
     """The algorithm that fits rollouts, at a glance; None when they are not there or hold none.
 
@@ -102,6 +121,27 @@ def fitting(path: str, *, typed: bool = False) -> str | None:
         if typed:
             raise
         return None
+
+
+HELD_OUT = 0.1
+"""Of the tasks, when rows are prepared."""
+
+
+def rows(found: Inspection, kind: DatasetKind) -> int | None:
+    """About how many rows they give to train on; None where not all of them were looked at."""
+    summary, read = found.summary, library.load("data.read")
+    if summary["tasks"]["share"] < 1 or read.size_of(read.find([found.path])) > GLANCE:
+        return None
+    uses = summary["uses"]
+    judged = summary["solved"] if uses["judged"] else uses["answers"]
+    of_kind: dict[str, int] = {
+        "sft": judged,
+        "preference": uses["pairs"],
+        "unpaired": uses["good"] + uses["bad"],
+        "prompts": summary["tasks"]["count"],
+        "trajectories": uses["answers"],
+    }
+    return math.ceil(of_kind[kind] * (1 - HELD_OUT))
 
 
 def _uses(summary: Mapping[str, Any]) -> Sequence[Use]:

@@ -3,16 +3,18 @@
 import difflib
 import re
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal, get_args, get_origin
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 from pydantic_core import ErrorDetails
 
 from scaffolder.errors import InvalidAnswers, MissingAnswers
+from scaffolder.explained import meant
 from scaffolder.vocabulary import (
     Algorithm,
     Generation,
     Pattern,
+    Scheduler,
     Sharding,
     Topology,
     Tracker,
@@ -96,6 +98,31 @@ class Training(_Answers):
     tracker: Tracker = "tensorboard"
 
 
+class Details(_Answers):
+    """Of a run what has the same meaning in every framework. What is absent is as usual there for
+    the algorithm; what a framework has not is refused."""
+
+    learning_rate: float | None = Field(default=None, gt=0, le=1)
+    """Highest rate of the optimizer, reached after the warm-up."""
+    scheduler: Scheduler | None = None
+    """How the rate falls then."""
+    warmup: float | None = Field(default=None, ge=0, lt=1)
+    """Share of all optimizer steps in which the rate rises."""
+    kl_coefficient: float | None = Field(default=None, ge=0, le=100)
+    """How strongly the model is held to the one that it was: the weight of the KL term, and beta of
+    dpo and kto."""
+    temperature: float | None = Field(default=None, gt=0, le=10)
+    """At which responses are sampled in training."""
+    lora_rank: int | None = Field(default=None, ge=1, le=512)
+    """Rank of the adapters of lora and qlora."""
+    save_steps: int | None = Field(default=None, ge=1, le=1_000_000)
+    """Optimizer steps between checkpoints."""
+    eval_steps: int | None = Field(default=None, ge=0, le=1_000_000)
+    """Optimizer steps between evaluations on held-out rows; 0: none while training."""
+    seed: int | None = Field(default=None, ge=0, le=2**31 - 1)
+    """Of the order of rows and of sampling."""
+
+
 class Sampling(_Answers):
     """How online algorithms generate; the others ignore it."""
 
@@ -109,7 +136,7 @@ class Sampling(_Answers):
     """Longest response, tokens."""
 
 
-class ProjectSpec(Sampling, Training, Machines):
+class ProjectSpec(Details, Sampling, Training, Machines):
     """The user's choices; what follows from them is the `Plan`."""
 
     project_name: Annotated[str, AfterValidator(_project_name)]
@@ -120,6 +147,8 @@ class ProjectSpec(Sampling, Training, Machines):
     pattern: Pattern = "direct"
 
 
+DETAILS = tuple(Details.model_fields)
+LIMITS = {"gt": "above", "ge": "from", "lt": "to below", "le": "to"}
 REQUIRED = tuple(name for name, field in ProjectSpec.model_fields.items() if field.is_required())
 
 
@@ -132,6 +161,21 @@ def may_be_absent(name: str) -> bool:
     """Whether an answer follows from the others when it is not given."""
     field = ProjectSpec.model_fields.get(name)
     return field is not None and field.default is None
+
+
+def takes(name: str) -> str:
+    """What an answer can be: its words, or its limits."""
+    field = ProjectSpec.model_fields[name]
+    kinds = [each for each in (field.annotation, *get_args(field.annotation)) if each]
+    words = next((get_args(each) for each in kinds if get_origin(each) is Literal), ())
+    limits = {
+        word: getattr(limit, word)
+        for limit in field.metadata
+        for word in LIMITS
+        if hasattr(limit, word)
+    }
+    said = " ".join(f"{LIMITS[word]} {value:.15g}" for word, value in limits.items())
+    return ", ".join(words) or said.removeprefix("from ")
 
 
 def build(answers: Mapping[str, Any]) -> ProjectSpec:
@@ -168,10 +212,9 @@ def _describe(problem: ErrorDetails, above: Sequence[str] = ()) -> str:
     if problem["type"] == "missing":
         return f"{name}: is missing"
     if problem["type"] == "extra_forbidden":
-        near = difflib.get_close_matches(name, ProjectSpec.model_fields, n=1)
-        hint = (
-            f"did you mean {near[0]}?" if near else f"known: {', '.join(ProjectSpec.model_fields)}"
-        )
+        known = ProjectSpec.model_fields
+        near = meant(name) or next(iter(difflib.get_close_matches(name, known, n=1)), None)
+        hint = f"did you mean {near}?" if near else f"known: {', '.join(known)}"
         return f"{name}: no such answer; {hint}"
     message = problem["msg"].removeprefix("Value error, ")
     value = repr(problem["input"])

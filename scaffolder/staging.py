@@ -6,7 +6,7 @@ import secrets
 import shutil
 import signal
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import FrameType
@@ -116,26 +116,34 @@ def one_interrupt() -> Iterator[Callable[[], None]]:
             signal.signal(number, handler)
 
 
-def move(project: Path, target: Path, staging: Path) -> None:
-    """Rename into place; into an empty directory that is there already, entry by entry.
+@contextmanager
+def moved(project: Path, target: Path, staging: Path, kept: Iterable[str] = ()) -> Iterator[None]:
+    """Rename into place; into a directory that is there already, entry by entry. If what is done
+    then fails, those go again.
+
+    Args:
+        kept: names of what is in that directory and stays.
 
     Raises:
         TargetNotEmpty: when somebody else has put something there in the meantime.
     """
     if not target.exists():
         project.rename(target)
+        yield
         return
-    if set(target.iterdir()) != {staging}:
+    there, entries = {path.name for path in target.iterdir()}, sorted(project.iterdir())
+    if there != {staging.name, *kept} or any(entry.name in there for entry in entries):
         raise TargetNotEmpty(target)
-    moved: list[Path] = []
+    places: list[Path] = []
     try:
-        for entry in sorted(project.iterdir()):
+        for entry in entries:
             entry.rename(target / entry.name)
-            moved.append(target / entry.name)
+            places.append(target / entry.name)
+        yield
     except BaseException:
-        for entry in moved:
-            if entry.is_dir():
-                shutil.rmtree(entry, ignore_errors=True)
+        for place in places:
+            if place.is_dir():
+                shutil.rmtree(place, ignore_errors=True)
             else:
-                entry.unlink(missing_ok=True)
+                place.unlink(missing_ok=True)
         raise

@@ -1,11 +1,11 @@
 """What an adapter tells the arithmetic about its trainer."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 from scaffolder.memory import TrainingCost
 from scaffolder.plan import TrainingRun
-from scaffolder.vocabulary import Generation, Sharding
+from scaffolder.vocabulary import SCHEDULERS, Generation, Scheduler, Sharding
 
 
 @dataclass(frozen=True)
@@ -14,6 +14,7 @@ class Trainer:
 
     cost: TrainingCost
     training: TrainingRun
+    """With what is usual; what was chosen replaces it."""
     framework_version: str
     requirements: Sequence[str]
     shardings: Sequence[Sharding] = ("fsdp2",)
@@ -29,3 +30,8 @@ class Trainer:
     copied_to_generate: bool = False
     """Whether each of several processes holds the whole model once more where no engine is."""
     smallest_micro_batch: int = 1
+    schedulers: Sequence[Scheduler] = SCHEDULERS
+    """Offered, where there is one."""
+    whole_epochs: bool = False
+    unavailable: Mapping[str, str] = field(default_factory=dict)
+    """Why it has no such thing as one of the `Details`, where there is more to say."""

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from scaffolder import frameworks, library, render
+from scaffolder import adopting, frameworks, library, render
 from scaffolder.errors import CannotWrite, DamagedAnswers, UserError
 from scaffolder.merging import Change, Merge, changes
 from scaffolder.moved import Moved
@@ -80,6 +80,7 @@ def update(saved: Saved, spec: ProjectSpec, plan: Plan, *, dry_run: bool = False
             with staging(folder) as work:
                 old = _as_it_was(saved, _folder(work / "old"))
                 new = render.render(render.answers_of(spec, plan), _folder(work / "new"))
+                adopting.set_beside([old, new.path], adopting.were_there(path))
                 merge = Merge(theirs, old, new.path, work)
                 after = edition_of(path, read_answers(new.path))
                 same_framework = saved.spec.framework == spec.framework

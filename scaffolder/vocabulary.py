@@ -1,6 +1,6 @@
 """The words a user may say, as types. Plain typing, so that shell completion stays fast.
 
-The names are the field's own; `wizard.TITLES` says each in a few words.
+The names are the field's own; `WORDS` says each in a few words.
 """
 
 from typing import Literal, get_args
@@ -28,6 +28,9 @@ Tuning = Literal["full", "lora", "qlora"]
 Sharding = Literal["ddp", "fsdp2", "zero2", "zero3", "megatron"]
 """What the training processes share: nothing, or weights, gradients and optimizer states; with
 megatron also the work on each row."""
+
+Scheduler = Literal["cosine", "linear", "constant"]
+"""How the learning rate falls after the warm-up."""
 
 Generation = Literal["transformers", "vllm_colocate", "sglang_colocate", "vllm_server"]
 """What writes the responses of online algorithms: the trainer itself, vLLM or SGLang on the GPUs of
@@ -66,7 +69,48 @@ TRACKERS: tuple[Tracker, ...] = get_args(Tracker)
 TUNINGS: tuple[Tuning, ...] = get_args(Tuning)
 SHARDINGS: tuple[Sharding, ...] = get_args(Sharding)
 GENERATIONS: tuple[Generation, ...] = get_args(Generation)
+SCHEDULERS: tuple[Scheduler, ...] = get_args(Scheduler)
 WISHES: tuple[Wish, ...] = get_args(Wish)
 ONLINE_WISHES: frozenset[Wish] = frozenset({"tools"})
 """Those that say nothing about algorithms which only read data."""
 COLOCATED: frozenset[str] = frozenset({"vllm_colocate", "sglang_colocate"})
+WORDS: dict[str, str] = {
+    "not decided": "show what each framework can do",
+    "sft": "supervised fine-tuning on the best rollouts",
+    "dpo": "preferences: better against worse rollout of a task",
+    "kto": "good and bad rollouts without pairs",
+    "rm": "a reward model",
+    "grpo": "online, groups of samples compared",
+    "rloo": "online, leave-one-out baseline",
+    "ppo": "online, with a critic",
+    "reinforce_pp": "online, REINFORCE++",
+    "dapo": "GRPO with a loss over tokens and wider clipping",
+    "gspo": "GRPO with sequence-level ratios",
+    "local": "this machine",
+    "slurm": "a Slurm cluster",
+    "ray": "a running Ray cluster",
+    "kubernetes": "a Kubernetes cluster",
+    "full": "all weights",
+    "lora": "adapters beside frozen weights, for less memory",
+    "qlora": "the same, with the frozen weights in 4 bits",
+    "vllm_colocate": "vLLM on the GPUs that train",
+    "sglang_colocate": "SGLang on the GPUs that train",
+    "vllm_server": "vLLM on GPUs of its own",
+    "transformers": "the trainer itself, which is slow",
+    "direct": "data in, model out",
+    "continuous": "generate, train, generate with the new model, and again",
+    "staged": "named stages that can be resumed",
+    "cosine": "half a cosine, to zero",
+    "linear": "a straight line, to zero",
+    "constant": "not at all",
+    "scale": "models and clusters beyond one machine",
+    "few_gpus": "one or few GPUs with little memory",
+    "tools": "tools over several turns in online training",
+    "hugging_face": "the Hugging Face ecosystem",
+    "readable": "reading and changing all of the trainer",
+    "own_system": "a training system of my own, or one that is not open",
+    "cpu": "trying the whole path without a GPU",
+    "pip": "installation with pip alone",
+    "amd": "AMD GPUs",
+}
+"""What the words mean."""

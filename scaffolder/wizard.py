@@ -1,169 +1,187 @@
-"""Questions on a terminal: what was not answered yet. Writes no files, and prints nothing else."""
+"""The questions of `new` on a terminal. Writes no files, and prints nothing by itself."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
 
 from scaffolder import answers as given_answers
-from scaffolder import frameworks, machine, rollouts
+from scaffolder import frameworks, resolving, rollouts
 from scaffolder import spec as specs
 from scaffolder.answers import Answers
+from scaffolder.conversation import Conversation, Judge
+from scaffolder.detail_page import DetailPage
 from scaffolder.errors import UserError
-from scaffolder.frameworks import Framework
+from scaffolder.explained import ANSWERS
+from scaffolder.resolving import Resolved
 from scaffolder.rollouts import Inspection
-from scaffolder.vocabulary import OFFLINE, TRACKERS
+from scaffolder.spec import ProjectSpec
+from scaffolder.vocabulary import TRACKERS, WORDS
 
-TITLES = {
-    "sft": "supervised fine-tuning on the best rollouts",
-    "dpo": "preferences: better against worse rollout of a task",
-    "kto": "good and bad rollouts without pairs",
-    "rm": "a reward model",
-    "grpo": "online, groups of samples compared",
-    "rloo": "online, leave-one-out baseline",
-    "ppo": "online, with a critic",
-    "reinforce_pp": "online, REINFORCE++",
-    "dapo": "GRPO with dynamic sampling",
-    "gspo": "GRPO with sequence-level ratios",
-    "local": "this machine",
-    "slurm": "a Slurm cluster",
-    "ray": "a running Ray cluster",
-    "kubernetes": "a Kubernetes cluster",
-    "full": "all weights",
-    "lora": "adapters beside frozen weights, for less memory",
-    "qlora": "the same, with the frozen weights in 4 bits",
-    "vllm_colocate": "vLLM on the GPUs that train",
-    "sglang_colocate": "SGLang on the GPUs that train",
-    "vllm_server": "vLLM on GPUs of its own",
-    "transformers": "the trainer itself, which is slow",
-    "direct": "data in, model out",
-    "continuous": "generate, train, generate with the new model, and again",
-    "staged": "named stages that can be resumed",
-    "scale": "models and clusters beyond one machine",
-    "few_gpus": "one or few GPUs with little memory",
-    "tools": "tools over several turns in online training",
-    "hugging_face": "the Hugging Face ecosystem",
-    "readable": "reading and changing all of the trainer",
-    "own_system": "a training system of my own, or one that is not open",
-    "cpu": "trying the whole path without a GPU",
-    "pip": "installation with pip alone",
-    "amd": "AMD GPUs",
-}
 FITS = "  (fits the rollouts)"
-SIZES = {
-    "nodes": "How many machines?",
-    "gpus_per_node": "How many GPUs has one machine?",
-    "gpu_memory": "How much memory has one GPU, in GiB?",
-    "model": "Which model? (Hugging Face id or local folder)",
-}
+OFFERED = ("algorithm", "topology", "pattern", "tuning", "generation")
+"""Answers of which a framework has a list."""
+SIZES = ("nodes", "gpus_per_node", "gpu_memory", "model")
 
-Tell = Callable[[Inspection | UserError], None]
-"""Says what a glance at the rollouts found, or why they cannot be read."""
+Tell = Callable[[Inspection | UserError | str], None]
+"""Says what a glance at the rollouts found, why they cannot be read, or a sentence."""
 
 
-def ask(directory: str | None, given: Answers, tell: Tell) -> tuple[str, Answers]:
-    """Ask for every answer that was not given; those that were have been checked.
-
-    Raises:
-        KeyboardInterrupt: on Ctrl-C.
-        EOFError: on Ctrl-D.
-    """
-    answers = dict(given)
-    fitting = ask_rollouts(answers, tell)
-    if "framework" not in answers:
-        offered = frameworks.discover().items()
-        titles = {name: f"{each.title} {each.version}" for name, each in offered}
-        answers["framework"] = select("Which framework trains?", titles, frameworks.usual(titles))
-    _ask_offered(frameworks.get(str(answers["framework"])), answers, fitting)
-    ask_sizes(answers, ("gpus_per_node", "gpu_memory", "model"))
-    if "tracker" not in answers:
-        trackers: dict[str, str] = {name: name for name in TRACKERS}
-        answers["tracker"] = select("Where should the loss curve go?", trackers, "tensorboard")
-    if directory is None:
-        default = given_answers.target(None, answers).name
-        directory = text("Which directory?", default, None)
-    return directory, answers
+def judge_of(name: str) -> Judge:
+    return lambda value: specs.problem_with(name, value)
 
 
-def ask_rollouts(answers: Answers, tell: Tell) -> str | None:
-    """Where they are, if that was not said, and a glance at them; returns what fits them."""
-    if "rollouts" not in answers:
-        question = "Where are the rollouts? (file or folder)"
-        answers["rollouts"] = text(question, str(specs.default("rollouts")), "rollouts")
-    return _glance_at(str(answers["rollouts"]), tell)
+class AboutRollouts(Conversation):
+    """What every conversation about rollouts asks."""
+
+    def __init__(self, given: Answers, tell: Tell) -> None:
+        super().__init__(tell)
+        self.given = dict(given)
+        """Never asked; those that were given have been checked."""
+        self.tell = tell
+        self.found: Inspection | None = None
+        """At a glance."""
+
+    def ask(self) -> None:
+        if "rollouts" in self.given and not self.replies:
+            self._glance(str(self.given["rollouts"]))
+        super().ask()
+
+    @property
+    def answers(self) -> Answers:
+        """All so far."""
+        known = self.given | self.replies
+        return {name: known[name] for name in known if name in ProjectSpec.model_fields}
+
+    @property
+    def fitting(self) -> str | None:
+        """The algorithm that fits the rollouts."""
+        return self.found.recommended if self.found else None
+
+    def default(self, name: str) -> str:
+        return str(self.before.get(name, specs.default(name)))
+
+    def ask_rollouts(self) -> str:
+        """Where they are; a path without any is said to be one, and taken when it is said again."""
+        about, said, default = ANSWERS["rollouts"], "", self.default("rollouts")
+        while True:
+            path = self.text(about.asks, default, about.more, judge_of("rollouts"))
+            if path == said or self._glance(path):
+                return path
+            self.say("Enter goes on with it all the same; or type another path.")
+            said = default = path
+
+    def _glance(self, path: str) -> bool:
+        """Look at the rollouts, and say what is found; whether there are any."""
+        found = rollouts.look(path)
+        self.tell(found)
+        self.found = found if isinstance(found, Inspection) else None
+        return self.found is not None
+
+    def ask_line(self, name: str) -> str:
+        about = ANSWERS[name]
+        return self.text(about.asks, self.default(name), about.more, judge_of(name))
+
+    def ask_word(self, name: str, words: Iterable[str], first: str) -> str:
+        """One of several words, with what each means."""
+        titles = {word: f"{word}: {WORDS[word]}" if word in WORDS else word for word in words}
+        if name == "algorithm" and self.fitting in titles:
+            titles[self.fitting] += FITS
+        default = str(self.before.get(name, first))
+        return self.select(ANSWERS[name].asks, titles, default, ANSWERS[name].more)
 
 
-def ask_sizes(answers: Answers, names: Sequence[str]) -> None:
-    """Those of SIZES that were not said."""
-    for name in names:
-        if name not in answers:
-            answers[name] = text(SIZES[name], str(specs.default(name)), name)
+class Wizard(AboutRollouts):
+    """Asks for every answer of a project that was not given."""
+
+    def __init__(self, directory: str | None, given: Answers, tell: Tell) -> None:
+        super().__init__(given, tell)
+        self._directory = directory
+        self._page = DetailPage(self, self._resolved)
+
+    @property
+    def directory(self) -> str | None:
+        return self._directory or self.replies.get("directory")
+
+    @property
+    def answers(self) -> Answers:
+        return self._others() | self._page.changed
+
+    def _others(self) -> Answers:
+        """Without what the page changed; with what there is no choice of."""
+        known = super().answers
+        if "framework" not in known:
+            return known
+        offered = frameworks.get(str(known["framework"])).offered(str(known.get("algorithm")))
+        single = {name: offered[name][0] for name in OFFERED if len(offered[name]) == 1}
+        return single | known
+
+    def order(self) -> Iterator[str]:
+        wanted = ("rollouts", "framework", *OFFERED, *SIZES, "tracker", "directory", "details")
+        for name in wanted:
+            if name == "directory" and self._directory is not None:
+                continue
+            if name not in self.given and not (name in OFFERED and self._is_settled(name)):
+                yield name
+
+    def _is_settled(self, name: str) -> bool:
+        """Whether there is nothing to choose; only known once there is a framework."""
+        return "framework" in self.answers and len(self._offered(name)) < 2
+
+    def _offered(self, name: str) -> tuple[str, ...]:
+        framework = frameworks.get(str(self.answers["framework"]))
+        return tuple(framework.offered(str(self.answers.get("algorithm")))[name])
+
+    def put(self, name: str) -> Any:
+        if name == "rollouts":
+            return self.ask_rollouts()
+        if name == "framework":
+            return self._ask_framework()
+        if name in OFFERED:
+            return self._ask_offered(name)
+        if name == "tracker":
+            return self.ask_word(name, TRACKERS, self.default(name))
+        if name == "directory":
+            return self._ask_directory()
+        return self._page.ask(self._others()) if name == "details" else self.ask_line(name)
+
+    def _ask_framework(self) -> str:
+        offered = frameworks.discover()
+        titles = {name: f"{each.title} {each.version}" for name, each in offered.items()}
+        default = str(self.before.get("framework", frameworks.usual(titles)))
+        about = ANSWERS["framework"]
+        return self.select(about.asks, titles, default, about.more)
+
+    def _ask_offered(self, name: str) -> str:
+        words = self._offered(name)
+        fits = name == "algorithm" and self.fitting in words
+        return self.ask_word(name, words, str(self.fitting) if fits else words[0])
+
+    def _ask_directory(self) -> str:
+        about, answers = ANSWERS["directory"], self.answers
+        default = str(self.before.get("directory", given_answers.target(None, answers).name))
+        return self.text(
+            about.asks,
+            default,
+            about.more,
+            lambda value: resolving.directory_problem(value, answers),
+        )
+
+    def resolved(self) -> Resolved:
+        """What follows from the answers.
+
+        Raises:
+            UserError
+        """
+        return self._resolved(self.answers)
+
+    def _resolved(self, answers: Answers) -> Resolved:
+        return resolving.resolve(self.directory, answers)
+
+    def confirm(self) -> bool:
+        """Whether to go on, after the summary was shown."""
+        about = ANSWERS["write"]
+        said = self.text(about.asks, "yes", about.more, _judge_confirmation)
+        return said.lower().startswith("y")
 
 
-def _glance_at(path: str, tell: Tell) -> str | None:
-    """Look at the rollouts, if they are there; returns the algorithm that fits them."""
-    there = machine.found(path)
-    if not (there and (there.is_file() or there.is_dir())):
-        return None
-    try:
-        found = rollouts.inspect(str(there), glance=True)
-    except UserError as error:
-        tell(error)
-        return None
-    tell(found)
-    return found.recommended
-
-
-def _ask_offered(framework: Framework, answers: Answers, fitting: str | None) -> None:
-    """What the framework offers more than one of; a single choice is taken.
-
-    Args:
-        fitting: the algorithm that fits the rollouts, offered first.
-    """
-    questions: tuple[tuple[str, str, Sequence[str]], ...] = (
-        ("algorithm", "Which algorithm?", tuple(framework.algorithms)),
-        ("topology", "Where are the GPUs?", framework.topologies),
-        ("pattern", "Which pattern?", framework.patterns),
-        ("tuning", "Which weights are trained?", framework.tunings),
-        ("generation", "What generates the responses?", framework.generations),
-    )
-    for name, question, words in questions:
-        if name in answers or not words:
-            continue
-        if name == "generation" and answers["algorithm"] in OFFLINE:
-            continue
-        titles = {word: f"{word}: {TITLES[word]}" for word in words}
-        default = fitting if fitting in titles else words[0]
-        if fitting in titles:
-            titles[fitting] += FITS
-        answers[name] = select(question, titles, default) if len(words) > 1 else words[0]
-    if answers["topology"] != "local":
-        ask_sizes(answers, ("nodes",))
-
-
-def select(question: str, titles: Mapping[str, str], default: str) -> str:
-    """Ask for one of several; returns its name."""
-    import questionary
-
-    choices = [questionary.Choice(title, value=name) for name, title in titles.items()]
-    chosen: str = questionary.select(
-        question, choices, default=default if default in titles else None
-    ).unsafe_ask()
-    return chosen
-
-
-def text(question: str, default: str, name: str | None) -> str:
-    """Ask for a line; an answer with a name is validated while it is typed."""
-    import questionary
-
-    def problem(value: str) -> bool | str:
-        if name is None:
-            return bool(value.strip()) or "must not be empty"
-        return specs.problem_with(name, value) or True
-
-    typed: str = questionary.text(question, default=default, validate=problem).unsafe_ask()
-    return typed.strip()
-
-
-def confirm() -> bool:
-    """Whether to go on, after the summary was shown."""
-    import questionary
-
-    return bool(questionary.confirm("Write the project?", default=True).unsafe_ask())
+def _judge_confirmation(value: str) -> str | None:
+    return None if value.lower() in {"y", "yes", "n", "no"} else "yes or no"

@@ -11,12 +11,12 @@ import pytest
 
 from conftest import Command
 from scaffolder import compare as comparison
-from scaffolder import criteria, frameworks, wizard
+from scaffolder import criteria, frameworks
 from scaffolder import spec as specs
 from scaffolder.compare import Comparison
 from scaffolder.errors import InfeasiblePlan, UnsupportedChoice
 from scaffolder.frameworks import Fact, Framework, discover
-from scaffolder.vocabulary import ALGORITHMS, OFFLINE, ONLINE_WISHES, WISHES, Algorithm, Wish
+from scaffolder.vocabulary import ALGORITHMS, OFFLINE, ONLINE_WISHES, WISHES, WORDS, Algorithm, Wish
 
 GRPO = ("--algorithm", "grpo", "--gpus-per-node", "8", "--model", "org/m-8b")
 GRADED = [(name, wish) for name, each in discover().items() for wish in criteria.graded(each)]
@@ -259,7 +259,7 @@ def test_nothing_is_graded_or_named_twice(name: str) -> None:
 
 
 def test_every_wish_has_a_title_and_is_decided_by_somebody() -> None:
-    assert set(WISHES) <= set(wizard.TITLES)
+    assert set(WISHES) <= set(WORDS)
     assert {wish for _, wish in GRADED} == set(WISHES)
 
 

@@ -147,8 +147,14 @@ def test_the_questions_lead_to_a_command_that_runs(scaffold: Command, tmp_path: 
     for question, keys in (
         ("Where are the GPUs", ENTER),
         ("How many machines", ENTER),
-        ("How many GPUs", "\x7f4" + ENTER),
+        ("How many GPUs", "4" + ENTER),
+        ("How much memory", "<" + ENTER),
+        (r"How many GPUs.*\[4\]", ENTER),
         ("How much memory", ENTER),
+        ("Which model", ENTER),
+        ("What matters to you", "?"),
+        ("counts as points", ""),
+        ("What matters to you", "<"),
         ("Which model", ENTER),
         ("What matters to you", " " + DOWN + " " + ENTER),
     ):

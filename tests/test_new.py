@@ -48,7 +48,7 @@ def test_json_report_is_what_was_written(scaffold: Command, tmp_path: Path) -> N
         *("--gpus-per-node", "1", "--yes", "--json"),
     )
     report = json.loads(result.stdout)
-    assert set(report) == {"path", "files", "answers", "plan"}
+    assert set(report) == {"path", "files", "answers", "plan", "committed", "left_alone"}
     assert report["path"] == str(tmp_path / "p")
     assert report["files"] == sorted(tree(tmp_path / "p"))
     saved = yaml.safe_load((tmp_path / "p" / ".copier-answers.yml").read_text("utf-8"))
@@ -188,7 +188,7 @@ def test_dry_run_lists_the_files_and_writes_nothing(scaffold: Command, tmp_path:
     shown = scaffold("new", "p", *TRL, "--dry-run").stdout
     assert all(file in shown for file in planned["files"])
     written = json.loads(scaffold("new", "p", *TRL, "--json").stdout)
-    assert planned == written
+    assert planned == written | {"committed": False}
 
 
 @pytest.mark.parametrize("occupant", ["file in it", "is a file", "is a dangling link"])

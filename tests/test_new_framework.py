@@ -11,7 +11,7 @@ import yaml
 
 from conftest import Result, run
 from scaffolder.frameworks import GROUP, names
-from test_wizard import ENTER
+from test_wizard import LAST, NOT_THERE, enter, talk
 
 ADAPTER = """
 from pathlib import Path
@@ -157,10 +157,8 @@ def test_the_wizard_asks_for_what_it_offers(folder: Path) -> None:
         timeout=60,
         dimensions=(40, 120),
     )
-    questions = ("Where are the rollouts", "Which algorithm", "How many GPUs", "How much memory")
-    for question in (*questions, "Write the project"):
-        wizard.expect(question)
-        wizard.send(ENTER)
+    sizes = ("How many machines", "How many GPUs", "How much memory")
+    talk(wizard, *NOT_THERE, *enter("Which algorithm", *sizes, *LAST[1:]))
     wizard.expect("make smoke")
     wizard.expect(pexpect.EOF)
     wizard.close()

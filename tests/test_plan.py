@@ -121,13 +121,14 @@ def resolve_reasons(spec: ProjectSpec) -> list[str]:
 def test_a_server_takes_gpus_of_its_own() -> None:
     words = {"algorithm": "grpo", "generation": "vllm_server"}
     eight = plan_of(gpus_per_node=8, **words)
-    assert (eight.world_size, eight.generation_gpus) == (6, 2)
-    assert eight.server and eight.server.gpus == 2
-    assert eight.global_batch_size % 6 == 0 and eight.global_batch_size % 8 == 0
+    assert (eight.world_size, eight.generation_gpus) == (7, 1), "a small model takes no two"
+    assert eight.server and eight.server.gpus == 1
+    assert eight.global_batch_size % 7 == 0 and eight.global_batch_size % 8 == 0
     given_four = plan_of(gpus_per_node=8, generation_gpus=4, **words)
     assert (given_four.world_size, given_four.generation_gpus) == (4, 4)
     two = plan_of(gpus_per_node=8, nodes=2, **words)
-    assert (two.world_size, two.training_nodes, two.generation_gpus) == (8, 1, 8)
+    assert (two.world_size, two.training_nodes, two.generation_gpus) == (8, 1, 1)
+    assert any("with 1 of its 8 GPUs" in note for note in two.notes)
     large = plan_of(gpus_per_node=8, model="m-32b", tuning="lora", **words)
     assert large.generation_gpus == 2, "32 billion weights in bfloat16 take 60 GiB of 0.9 x 80"
     with pytest.raises(InfeasiblePlan, match="leaves none"):

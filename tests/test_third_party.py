@@ -19,7 +19,7 @@ import yaml
 from conftest import ROOT, Result, run
 from projects import SAMPLE, curve, make, python, rows
 from scaffolder.frameworks import Framework, names
-from test_wizard import ENTER
+from test_wizard import ENTER, LAST, NOT_THERE, SIZES, enter, talk
 
 pytestmark = pytest.mark.long
 
@@ -247,17 +247,9 @@ def test_what_it_refuses_is_said_with_all_reasons(
 def test_the_wizard_offers_it(program: Path, tmp_path: Path) -> None:
     size = {"encoding": "utf-8", "timeout": 30, "dimensions": (40, 120)}
     wizard = pexpect.spawn(str(program), ["new"], cwd=str(tmp_path), **size)
-    wizard.expect("Where are the rollouts")
-    wizard.send(ENTER)
-    wizard.expect("Which framework trains")
-    wizard.expect("Acme 1.0")
-    wizard.send("\x1b[A" * sorted([*names(), "acme"]).index("trl") + ENTER)
-    for question in ("How many GPUs", "How much memory", "Which model", "loss curve", "directory"):
-        wizard.expect(question)
-        wizard.send(ENTER)
-    wizard.expect("acme 1.0")
-    wizard.expect("Write the project")
-    wizard.send(ENTER)
+    up = "\x1b[A" * sorted([*names(), "acme"]).index("trl")
+    talk(wizard, *NOT_THERE, ("Acme 1.0", up + ENTER), *enter(*SIZES, "loss curve", *LAST[:2]))
+    talk(wizard, ("acme 1.0", ""), *enter(LAST[2]))
     wizard.expect("make smoke")
     wizard.expect(pexpect.EOF)
     wizard.close()

@@ -20,12 +20,15 @@ PLANNED = {
     *("per_device_train_batch_size", "gradient_accumulation_steps", "learning_rate"),
     *("vllm_tensor_parallel_size", "vllm_max_model_length", "assistant_only_loss"),
 }
-CHOSEN = {"max_length", "num_train_epochs", "report_to", "num_generations", "max_completion_length"}
+CHOSEN = {
+    *("max_length", "num_train_epochs", "report_to", "num_generations", "max_completion_length"),
+    *("beta", "temperature", "seed"),
+}
 
 
 @pytest.mark.parametrize("algorithm", Trl.algorithms)
 def test_the_config_repeats_no_default_of_trl(tmp_path: Path, algorithm: str) -> None:
-    """Beside what is planned or chosen, a key stands in it because it differs."""
+    """Beside what is planned or may be chosen, a key stands in it because it differs."""
     import trl
 
     project = render(tmp_path, "--framework", "trl", "--algorithm", algorithm)

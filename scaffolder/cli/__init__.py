@@ -22,6 +22,7 @@ def main() -> None:
     heard = signal.getsignal(signal.SIGINT)
     if heard is signal.default_int_handler:
         signal.signal(signal.SIGINT, signal.SIG_DFL)
+    os.environ.setdefault("PATH", os.defpath)  # or some look for git, and others do not
     # They are for developers, and must be no errors where PYTHONWARNINGS makes them some.
     with warnings.catch_warnings(action="ignore"):
         from scaffolder.cli import app, output

@@ -11,6 +11,7 @@ import typer
 
 from scaffolder import __version__
 from scaffolder.cli import check, compare, frameworks, inspect, new, update
+from scaffolder.cli.helped import AnswersCommand
 from scaffolder.cli.quick import QuickCommand, QuickGroup
 
 app = typer.Typer(
@@ -21,11 +22,11 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-app.command("new", cls=QuickCommand)(new.new)
+app.command("new", cls=AnswersCommand)(new.new)
 app.command("inspect", cls=QuickCommand)(inspect.inspect)
-app.command("compare", cls=QuickCommand)(compare.compare)
+app.command("compare", cls=AnswersCommand)(compare.compare)
 app.command("check", cls=QuickCommand)(check.check)
-app.command("update", cls=QuickCommand)(update.update)
+app.command("update", cls=AnswersCommand)(update.update)
 app.command("frameworks", cls=QuickCommand)(frameworks.frameworks)
 
 

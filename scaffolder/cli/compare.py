@@ -39,7 +39,7 @@ def compare(
 ) -> None:
     """Say which framework can do what you want, how well, and why."""
     from scaffolder import answers as all_answers
-    from scaffolder import choosing, criteria, frameworks
+    from scaffolder import choosing, criteria, frameworks, resolving
     from scaffolder import compare as comparison
     from scaffolder import rollouts as recorded
     from scaffolder.cli import compared, glance
@@ -51,11 +51,13 @@ def compare(
     for error in frameworks.broken().values():
         print(f"warning: {error}", file=sys.stderr)
     if not yes and not as_json and on_terminal():
-        all_answers.check_given(given)
+        resolving.check_given(None, given)
+        talk = choosing.Choosing(given, wishes, glance.show)
         try:
-            given, wishes, fitting = choosing.ask(given, wishes, glance.show)
+            talk.ask()
         except (KeyboardInterrupt, EOFError):
             raise Cancelled from None
+        given, wishes, fitting = talk.answers, talk.wishes, talk.fitting
     elif not given and not wishes and not as_json:
         offered = list(frameworks.discover().values())
         compared.show_table(offered, criteria.rows(offered))

@@ -1,22 +1,23 @@
 """`rl-scaffolder new`: from choices to a project."""
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from scaffolder.cli import options
-from scaffolder.errors import Cancelled, InfeasiblePlan, UnsupportedChoice
+from scaffolder.errors import Cancelled
 
 if TYPE_CHECKING:
-    from scaffolder.plan import Plan
-    from scaffolder.spec import ProjectSpec
+    from scaffolder.render import Project
+    from scaffolder.resolving import Resolved
 
 
 def new(
     directory: Annotated[
         str | None,
-        typer.Argument(metavar="DIR", help="New or empty directory. [FRAMEWORK-ALGORITHM]"),
+        typer.Argument(
+            metavar="DIR", help="New or empty directory, or a fresh clone. [FRAMEWORK-ALGORITHM]"
+        ),
     ] = None,
     framework: options.Framework = None,
     algorithm: options.Algorithm = None,
@@ -41,70 +42,59 @@ def new(
         ),
     ] = False,
     git: Annotated[
-        bool, typer.Option(help="Make it a git repository.", rich_help_panel=options.RUN)
+        bool, typer.Option(help="Commit it to git.", rich_help_panel=options.RUN)
     ] = True,
     as_json: options.AsJson = False,
 ) -> None:
     """Render a training project into DIR."""
     from scaffolder import answers as all_answers
-    from scaffolder import frameworks, render, wizard
-    from scaffolder.cli import glance, output, summary
+    from scaffolder import render, resolving
+    from scaffolder.cli import asked, output, summary
 
-    given = all_answers.gather(answers, assignments or [], options.given(locals()))
+    words = assignments or []
+    given = all_answers.gather_usable(answers, words, options.given(locals()))
+    malformed = all_answers.malformed(words)
     asking = not yes and not as_json and output.on_terminal()
+    again, found = "", None
+    if asking:
+        resolving.check_given(directory, given, malformed)
+        chosen, again, found = asked.ask(directory, given, confirm=not dry_run)
+    else:
+        chosen = resolving.resolve(directory, given, malformed)
+        found = summary.look(chosen.spec, warn="rollouts" in given)
     try:
-        if directory is not None:
-            render.check_target(all_answers.target(directory, given))
-        if asking:
-            all_answers.check_given(given)
-            directory, given = wizard.ask(directory, given, glance.show)
-        target = all_answers.target(directory, given)
-        spec = all_answers.spec(target, given)
-        plan = frameworks.resolve(spec).plan(spec)
-        if asking and not dry_run:
-            _confirm(target, spec, plan)
-        if dry_run:
-            files = render.preview(spec, plan)
-        else:
-            files = render.create(spec, plan, target, commit=git).files
-    except (KeyboardInterrupt, EOFError):
-        raise Cancelled from None
-    except (InfeasiblePlan, UnsupportedChoice) as error:
-        if asking:
-            error.remedy += f"\nAll your answers: {options.command(given, directory)}"
-        raise
-    written = "" if dry_run else f"The project is written: {target}."
-    with output.after(written):
+        project = (
+            render.preview(chosen.spec, chosen.plan, chosen.target)
+            if dry_run
+            else render.create(chosen.spec, chosen.plan, chosen.target, commit=git)
+        )
+    except KeyboardInterrupt:
+        raise Cancelled(options.wrapped(again) if again else "") from None
+    with output.after("" if dry_run else f"The project is written: {chosen.target}."):
         if as_json:
-            _print_json(target, files, spec, plan)
+            _print_json(chosen, project)
             return
         if dry_run or not asking:
-            summary.show(target, spec, plan)
+            summary.show(chosen.target, chosen.spec, chosen.plan, found)
         if dry_run:
-            print("\n".join(files))
-            print(f"\n{len(files)} files. Nothing was written (--dry-run).")
+            print("\n".join(project.files))
+            print(f"\n{len(project.files)} files. Nothing was written (--dry-run).")
         else:
-            summary.show_next_steps(target, count=len(files), plan=plan)
+            summary.show_next_steps(chosen.target, project, chosen.plan)
+        if again:
+            print(f"\nThe same again:\n\n{options.wrapped(again)}")
 
 
-def _confirm(target: Path, spec: "ProjectSpec", plan: "Plan") -> None:
-    """Show what will be written, and go on only if that is wanted."""
-    from scaffolder import wizard
-    from scaffolder.cli import summary
-
-    summary.show(target, spec, plan)
-    if not wizard.confirm():
-        raise Cancelled
-
-
-def _print_json(target: Path, files: list[str], spec: "ProjectSpec", plan: "Plan") -> None:
+def _print_json(chosen: "Resolved", project: "Project") -> None:
     from scaffolder.cli.output import print_json
 
     print_json(
         {
-            "path": str(target),
-            "files": files,
-            "answers": spec.model_dump(mode="json"),
-            "plan": plan.model_dump(mode="json"),
+            "path": str(chosen.target),
+            "files": project.files,
+            "answers": chosen.spec.model_dump(mode="json"),
+            "plan": chosen.plan.model_dump(mode="json"),
+            "committed": project.committed,
+            "left_alone": list(project.left_alone),
         }
     )

@@ -1,15 +1,41 @@
 """What will be written, in numbers, and what comes after it."""
 
+import math
 import shlex
+import sys
+import textwrap
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from scaffolder.plan import Plan
+    from scaffolder.render import Project
+    from scaffolder.rollouts import Inspection
     from scaffolder.spec import ProjectSpec
 
 
-def show(directory: Path, spec: "ProjectSpec", plan: "Plan") -> None:
+def look(spec: "ProjectSpec", *, warn: bool) -> "Inspection | None":
+    """A glance at the rollouts; where there are none, that is said.
+
+    Args:
+        warn: whether the user named them, and so may have meant another path.
+    """
+    from scaffolder import machine, rollouts
+
+    if not warn and machine.found(spec.rollouts) is None:
+        return None
+    found = rollouts.look(spec.rollouts)
+    if isinstance(found, rollouts.Inspection):
+        return found
+    print(f"warning: {found.problem} {found.remedy}", file=sys.stderr)
+    return None
+
+
+def show(
+    directory: Path, spec: "ProjectSpec", plan: "Plan", found: "Inspection | None" = None
+) -> None:
     """The summary: what was chosen and what follows from it."""
     from rich.console import Console
     from rich.table import Table
@@ -17,7 +43,7 @@ def show(directory: Path, spec: "ProjectSpec", plan: "Plan") -> None:
 
     title = Text(f"{spec.project_name} in {directory}")
     table = Table(title=title, title_justify="left", show_header=False)
-    for name, value in summary(spec, plan):
+    for name, value in summary(spec, plan, found):
         table.add_row(name, Text(value))
     console = Console()
     console.print(table)
@@ -25,12 +51,14 @@ def show(directory: Path, spec: "ProjectSpec", plan: "Plan") -> None:
         console.print(Text(f"note: {note}"))
 
 
-def summary(spec: "ProjectSpec", plan: "Plan") -> list[tuple[str, str]]:
-    """Lines of the summary, as (what, value)."""
-    batch = (
-        f"{plan.micro_batch_size} per GPU x {plan.accumulation_steps} accumulated "
-        f"x {plan.data_parallel} GPU(s) = {plan.global_batch_size}"
-    )
+def summary(
+    spec: "ProjectSpec", plan: "Plan", found: "Inspection | None" = None
+) -> list[tuple[str, str]]:
+    """Lines of the summary, as (what, value).
+
+    Args:
+        found: in the rollouts.
+    """
     memory = (
         f"about {plan.memory.total:.0f} of {spec.gpu_memory:g} GiB per GPU"
         if plan.memory
@@ -43,14 +71,64 @@ def summary(spec: "ProjectSpec", plan: "Plan") -> list[tuple[str, str]]:
             "where",
             f"{spec.topology}, {spec.nodes} x {spec.gpus_per_node} GPU(s), {_shared(plan)}",
         ),
-        ("model", spec.model + ("" if spec.tuning == "full" else f", {spec.tuning}")),
+        ("model", f"{spec.model}, {_tuning(spec, plan)}"),
         *([("generation", _generation(plan))] if plan.generation else []),
-        ("rollouts", spec.rollouts),
-        ("batch", batch),
-        ("sequence length", f"{spec.sequence_length} tokens"),
+        ("rollouts", spec.rollouts if found else f"{spec.rollouts} (none there yet)"),
+        ("one step", _step(plan)),
+        ("all steps", _steps(spec, plan, found)),
+        *_decides(plan),
+        ("lengths", _lengths(spec, plan)),
         ("memory", memory),
         ("tracker", spec.tracker),
     ]
+
+
+def _tuning(spec: "ProjectSpec", plan: "Plan") -> str:
+    rank = plan.training.lora_rank if plan.training else None
+    return "all weights" if spec.tuning == "full" else f"{spec.tuning} of rank {rank}"
+
+
+def _step(plan: "Plan") -> str:
+    """Rows of one optimizer step, and how they are spread."""
+    batch, responses = plan.global_batch_size, plan.responses
+    rows = {"preference": "pairs", "prompts": "responses"}.get(plan.dataset_kind, "rows")
+    whole = f"{batch} {rows}"
+    if responses:
+        whole = f"{batch // responses} prompts x {responses} responses = {batch}"
+    spread = f"{plan.micro_batch_size} per GPU x {plan.accumulation_steps} accumulated"
+    said = f"{whole} ({spread} x {plan.data_parallel} GPU(s))"
+    times = f"; {plan.updates} steps with what is generated at once" if plan.updates > 1 else ""
+    return said + times
+
+
+def _steps(spec: "ProjectSpec", plan: "Plan", found: "Inspection | None") -> str:
+    """Passes over the data, and optimizer steps where the rows are known."""
+    from scaffolder import rollouts
+
+    epochs = f"{spec.epochs:g} epoch(s)"
+    rows = rollouts.rows(found, plan.dataset_kind) if found else None
+    if rows is None:
+        return f"{epochs}; how many steps depends on the rollouts"
+    steps = math.ceil(spec.epochs * rows * max(1, plan.responses) / plan.global_batch_size)
+    return f"about {steps:,} in {epochs} of about {rows:,} rows"
+
+
+def _decides(plan: "Plan") -> "Iterator[tuple[str, str]]":
+    """What else decides how a run goes."""
+    run = plan.training
+    if run is None:
+        return
+    after = f", then {run.scheduler}" if run.scheduler else ""
+    rises = f", rising for {100 * run.warmup:g} % of the steps" if run.warmup else ""
+    yield "learning rate", f"{run.learning_rate:g}{rises}{after}"
+    if run.kl_coefficient is not None:
+        none = " (the model is not held to what it was)" if not run.kl_coefficient else ""
+        yield "KL coefficient", f"{run.kl_coefficient:g}{none}"
+
+
+def _lengths(spec: "ProjectSpec", plan: "Plan") -> str:
+    whole = f"{spec.sequence_length} tokens"
+    return whole + (f", of them {spec.completion_length} a response" if plan.generation else "")
 
 
 def _shared(plan: "Plan") -> str:
@@ -77,14 +155,18 @@ def _generation(plan: "Plan") -> str:
     )
 
 
-def show_next_steps(directory: Path, *, count: int, plan: "Plan") -> None:
+def show_next_steps(directory: Path, project: "Project", plan: "Plan") -> None:
     """What was written and the commands that come next."""
     try:
         shown = directory.relative_to(Path.cwd())
     except ValueError:
         shown = directory
-    print(f"\nWrote {count} files to {directory}. Next:\n")
-    print(f"  cd {shlex.quote(str(shown))}")
+    print(f"\nWrote {len(project.files)} files to {directory}.")
+    for said in project.notes:
+        print("\n".join(textwrap.wrap(said, 78, break_long_words=False, break_on_hyphens=False)))
+    print("Next:\n")
+    if str(shown) != ".":
+        print(f"  cd {shlex.quote(str(shown))}")
     print("  make install    # an environment of its own, with the pinned framework")
     where = "one GPU" if plan.smoke_gpus else "a CPU"
     print(f"  make smoke      # the whole path with a tiny model, on {where}, in minutes")

@@ -23,7 +23,7 @@ from scaffolder.vocabulary import (
 
 if TYPE_CHECKING:
     from scaffolder.memory import TrainingCost
-    from scaffolder.plan import ConfigKeys, Plan
+    from scaffolder.plan import ConfigKeys, Details, Plan
     from scaffolder.spec import ProjectSpec
     from scaffolder.trainer import Trainer
 
@@ -76,8 +76,8 @@ class Framework(ABC):
     usual: ClassVar[bool] = False
     """Whether it is what people begin with who have no reason for another."""
     unavailable: ClassVar[Mapping[str, str]] = {}
-    """Why an algorithm, topology or pattern is not offered, where there is more to say; who else
-    offers it is found by discovery."""
+    """Why an algorithm, topology, pattern or one of `plan.Details` is not offered, where there is
+    more to say; who else offers it is found by discovery."""
     resume: ClassVar[str] = "--resume"
     """Words after its training script that go on with a run."""
     override: ClassVar[str] = "--check_only"
@@ -135,9 +135,18 @@ class Framework(ABC):
         """
 
     def trainer(
-        self, algorithm: Algorithm, cost: "TrainingCost", learning_rate: float
+        self,
+        algorithm: Algorithm,
+        cost: "TrainingCost",
+        learning_rate: float,
+        details: "Details | None" = None,
     ) -> "Trainer":
-        """What the arithmetic is told, as far as it stands above."""
+        """What the arithmetic is told, as far as it stands above.
+
+        Args:
+            learning_rate: the usual one.
+            details: what else its config has under a common name, with what is usual.
+        """
         from scaffolder.plan import TrainingRun
         from scaffolder.trainer import Trainer
 
@@ -147,6 +156,7 @@ class Framework(ABC):
             resume=self.resume,
             override=self.override,
             checkpoint=self.checkpoint,
+            **(details.model_dump() if details else {}),
         )
         return Trainer(
             cost=cost,
@@ -155,6 +165,7 @@ class Framework(ABC):
             requirements=self.requirements,
             shardings=self.shardings,
             generations=self.generations,
+            unavailable=self.unavailable,
         )
 
     def offered(self, algorithm: str) -> Mapping[str, Sequence[str]]:

@@ -6,7 +6,7 @@ from dataclasses import replace
 from scaffolder.frameworks import Framework
 from scaffolder.frameworks.custom import checks, facts
 from scaffolder.memory import TrainingCost
-from scaffolder.plan import ConfigKeys, Plan, Server
+from scaffolder.plan import ConfigKeys, Details, Plan, Server
 from scaffolder.planning import data_parallel_plan
 from scaffolder.spec import ProjectSpec
 from scaffolder.vocabulary import Algorithm
@@ -15,8 +15,8 @@ LOSS_CHUNK = 1024
 """Tokens whose logits exist at a time."""
 # Master weights, gradients and AdamW in float32.
 COST = TrainingCost(weight_bytes=4, gradient_bytes=4, optimizer_bytes=8, logit_tokens=LOSS_CHUNK)
-# The reference model as well, and two sequences in a row.
-PAIRED = replace(COST, weight_bytes=8, sequences_per_row=2)
+KL_COEFFICIENTS = {"dpo": 0.1, "grpo": 0.0}
+"""Above 0 the model that it was is kept as well."""
 LEARNING_RATES = {"sft": 1e-5, "dpo": 1e-6, "grpo": 1e-6}
 ROWS = {"sft": "sequences", "dpo": "pairs", "grpo": "responses"}
 TITLES = {
@@ -43,6 +43,9 @@ class Custom(Framework):
     topologies = ("local",)
     patterns = ("direct",)
     generations = ("transformers", "vllm_server")
+    unavailable = {
+        "eval_steps": "the trainer looks at no held-out rows; `make evaluate` does when it is done"
+    }
     override = "--set learning_rate=2e-5"
     checks = (checks.check,)
     facts = facts.FACTS
@@ -59,8 +62,8 @@ class Custom(Framework):
         )
 
     def plan(self, spec: ProjectSpec) -> Plan:
-        cost, rate = PAIRED if spec.algorithm == "dpo" else COST, LEARNING_RATES[spec.algorithm]
-        trainer = self.trainer(spec.algorithm, cost, rate)
+        rate = LEARNING_RATES[spec.algorithm]
+        trainer = self.trainer(spec.algorithm, _cost(spec), rate, _details(spec))
         plan = data_parallel_plan(spec, replace(trainer, copied_to_generate=True))
         processes = f"--nproc_per_node={plan.world_size // plan.training_nodes}"
         together = (
@@ -87,6 +90,25 @@ class Custom(Framework):
                 },
             }
         )
+
+
+def _details(spec: ProjectSpec) -> Details:
+    online = spec.algorithm == "grpo"
+    return Details(
+        scheduler="constant" if online else "cosine",
+        warmup=0.03,
+        kl_coefficient=KL_COEFFICIENTS.get(spec.algorithm),
+        temperature=1.0 if online else None,
+        save_steps=100,
+        seed=42,
+    )
+
+
+def _cost(spec: ProjectSpec) -> TrainingCost:
+    usual = KL_COEFFICIENTS.get(spec.algorithm)
+    held = usual if spec.kl_coefficient is None else spec.kl_coefficient
+    cost = replace(COST, weight_bytes=8) if held else COST
+    return replace(cost, sequences_per_row=2 if spec.algorithm == "dpo" else 1)
 
 
 def _notes(spec: ProjectSpec, plan: Plan) -> Iterable[str]:

@@ -1,11 +1,12 @@
 """TRL: the trainers of the Hugging Face ecosystem."""
 
+import math
 from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
 from scaffolder.frameworks import Framework
-from scaffolder.frameworks.trl import checks, facts
+from scaffolder.frameworks.trl import checks, facts, usual
 from scaffolder.frameworks.trl.chat_template import judge
 from scaffolder.memory import TrainingCost
 from scaffolder.plan import ConfigKeys, Plan, Server
@@ -25,22 +26,8 @@ ADAPTER = replace(
 )
 FROZEN_BYTES = {"lora": 2.0, "qlora": 0.6}
 """Of a weight beside the adapter: bfloat16; 4 bits and its scales."""
-WITH_REFERENCE = {"dpo", "kto", "rloo"}
-"""Those that keep a frozen copy of the model, unless it is the model without its adapter."""
 PAIRED = {"dpo", "kto", "rm"}
 """Two sequences a row: chosen and rejected, or a completion and one to estimate the KL with."""
-LEARNING_RATES = {
-    "sft": 1e-5,
-    "dpo": 1e-6,
-    "kto": 1e-6,
-    "rm": 1e-5,
-    "grpo": 1e-6,
-    "rloo": 1e-6,
-    "dapo": 1e-6,
-    "gspo": 1e-6,
-}
-ADAPTER_LEARNING_RATE = 10
-"""Times that of all weights. Source: TRL's guide to PEFT."""
 ENGINE_SHARE = 0.3
 """TRL's default for vLLM on the trainer's GPUs."""
 SERVER_PORT = 8000
@@ -137,10 +124,10 @@ class Trl(Framework):
         return reasons
 
     def plan(self, spec: ProjectSpec) -> Plan:
-        rate = LEARNING_RATES[spec.algorithm]
-        rate *= 1 if spec.tuning == "full" else ADAPTER_LEARNING_RATE
         trainer = replace(
-            self.trainer(spec.algorithm, _cost(spec), rate),
+            self.trainer(
+                spec.algorithm, _cost(spec), usual.learning_rate(spec), usual.details(spec)
+            ),
             shardings=("ddp",) if spec.tuning == "qlora" else self.shardings,
             engine_share=ENGINE_SHARE,
             # With one row there is no second one to estimate the KL with, and KTOTrainer refuses.
@@ -171,7 +158,7 @@ def _cost(spec: ProjectSpec) -> TrainingCost:
     if spec.tuning in FROZEN_BYTES:
         weight = FROZEN_BYTES[spec.tuning] + FULL.weight_bytes * ADAPTER_SHARE
         cost = replace(ADAPTER, weight_bytes=weight)
-    elif spec.algorithm in WITH_REFERENCE:
+    elif usual.kl_coefficient(spec):
         cost = replace(FULL, weight_bytes=2 * FULL.weight_bytes)
     sequences = 2 if spec.algorithm in PAIRED else 1
     return replace(cost, sequences_per_row=sequences, has_logits=spec.algorithm != "rm")
@@ -187,9 +174,17 @@ def _settings(spec: ProjectSpec, plan: Plan) -> dict[str, object]:
         "config_class": CONFIG_CLASSES.get(spec.algorithm, "GRPOConfig"),
         "distributed_type": "NO" if alone else DISTRIBUTED_TYPES[plan.sharding],
         "sharding_words": "One process." if alone else SHARDING_WORDS[plan.sharding],
+        "eval_rows": _eval_rows(spec, plan),
         "assistant_only_loss": template.marks_turns is not False,
         "template_words": template.words,
     }
+
+
+def _eval_rows(spec: ProjectSpec, plan: Plan) -> int:
+    """Rows per GPU at an evaluation: of all GPUs they make whole groups of responses."""
+    if not plan.responses:
+        return plan.micro_batch_size
+    return spec.num_generations // math.gcd(spec.num_generations, plan.world_size)
 
 
 def _notes(spec: ProjectSpec, plan: Plan) -> Iterable[str]:

@@ -4,9 +4,8 @@ import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
-from scaffolder.errors import InfeasiblePlan
 from scaffolder.frameworks import Framework
-from scaffolder.frameworks.verl import checks, facts
+from scaffolder.frameworks.verl import checks, facts, usual
 from scaffolder.frameworks.verl.online import cpus_per_node
 from scaffolder.frameworks.verl.values import tree_of
 from scaffolder.memory import OVERHEAD, TrainingCost, model_billions
@@ -14,7 +13,7 @@ from scaffolder.plan import ConfigKeys, Plan
 from scaffolder.planning import data_parallel_plan
 from scaffolder.project import Config
 from scaffolder.spec import ProjectSpec
-from scaffolder.vocabulary import OFFLINE, Algorithm
+from scaffolder.vocabulary import OFFLINE, SCHEDULERS, Algorithm
 
 # FSDP2 keeps weights in float32 (fsdp_config.model_dtype): 4, gradients 4, AdamW 8 bytes.
 FSDP = TrainingCost(weight_bytes=4, gradient_bytes=4, optimizer_bytes=8)
@@ -24,10 +23,6 @@ ADAPTER_SHARE = 0.01
 """Weights that LoRA adds, of those of the model."""
 ENGINE_SHARE = 0.5
 """Of a GPU, while it generates (rollout.gpu_memory_utilization)."""
-LEARNING_RATES = {"sft": 1e-5}
-ONLINE_LEARNING_RATE = 1e-6
-ADAPTER_LEARNING_RATE = 10
-"""Times that of all weights."""
 ONE_RESPONSE = {"ppo", "reinforce_pp"}
 """Algorithms that do not compare the responses to one prompt with each other."""
 ON_POLICY = {"rloo", "reinforce_pp"}
@@ -90,6 +85,7 @@ class Verl(Framework):
         "rm": "verl 0.9.1 cannot train reward models",
         "kto": "verl 0.9.1 has no KTO",
         "qlora": "verl 0.9.1 trains adapters beside weights in bfloat16",
+        "seed": "verl 0.9.1 shuffles the rows of sft in the same way always",
     }
     checks = (checks.check,)
     facts = facts.FACTS
@@ -121,19 +117,22 @@ class Verl(Framework):
         return reasons
 
     def plan(self, spec: ProjectSpec) -> Plan:
-        if spec.epochs != int(spec.epochs):
-            raise InfeasiblePlan([f"verl counts whole epochs, and {spec.epochs:g} were asked for"])
         megatron = _megatron(spec) if spec.sharding == "megatron" else Megatron()
-        rate = LEARNING_RATES.get(spec.algorithm, ONLINE_LEARNING_RATE)
-        rate *= ADAPTER_LEARNING_RATE if spec.tuning == "lora" else 1
         trainer = replace(
-            self.trainer(spec.algorithm, _cost(spec, megatron), rate),
+            self.trainer(
+                spec.algorithm,
+                _cost(spec, megatron),
+                usual.learning_rate(spec),
+                usual.details(spec),
+            ),
             requirements=(),
             # Megatron only when it was asked for: it needs a container.
             shardings=("megatron",) if spec.sharding == "megatron" else ("fsdp2",),
             engine_share=ENGINE_SHARE,
             engine_sleeps=True,
             responses=1 if spec.algorithm in ONE_RESPONSE else None,
+            schedulers=SCHEDULERS if spec.sharding == "megatron" else ("constant", "cosine"),
+            whole_epochs=True,
         )
         plan = data_parallel_plan(spec, trainer)
         online = plan.generation is not None
@@ -154,6 +153,7 @@ class Verl(Framework):
                 if online
                 else {"rank": "--node_rank", "address": "--master_addr", "port": "--master_port"},
                 "smoke_gpus": self.smoke_gpus,
+                "updates": settings["updates"] if online else 1,
                 "notes": [*plan.notes, *_notes(spec, plan, settings)],
                 "settings": settings,
             }
@@ -200,9 +200,8 @@ def _torchrun(plan: Plan) -> list[str]:
 
 
 def _settings(spec: ProjectSpec, plan: Plan) -> dict[str, object]:
-    online, responses = plan.generation is not None, 1
-    if online and spec.algorithm not in ONE_RESPONSE:
-        responses = spec.num_generations
+    online, responses = plan.generation is not None, plan.responses or 1
+    held = plan.training is not None and bool(plan.training.kl_coefficient)
     prompts = plan.global_batch_size // responses
     updates = 1 if spec.algorithm in ON_POLICY else UPDATES
     states = plan.memory.states if plan.memory else 0
@@ -216,7 +215,8 @@ def _settings(spec: ProjectSpec, plan: Plan) -> dict[str, object]:
         "prompts_per_step": prompts * updates,
         "updates": updates,
         "tokens_per_gpu": plan.micro_batch_size * spec.sequence_length,
-        "has_reference": online and spec.algorithm != "dapo" and spec.tuning == "full",
+        "holds": held,
+        "has_reference": held and spec.tuning == "full",
         # Without a known size there is no arithmetic, and what is offloaded is safe.
         "offload": online and (plan.memory is None or states > resting),
         "storage_units": _storage_units(spec, plan),
