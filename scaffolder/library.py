@@ -47,6 +47,11 @@ def load(name: str) -> "ModuleType":
     return importlib.import_module(f"{NAME}.{name}")
 
 
+def place() -> str:
+    """What Python's path needs for it, in a process of its own."""
+    return str(_place())
+
+
 def dataset_kind(algorithm: "Algorithm") -> "DatasetKind":
     """What an algorithm reads; the library has the one map of it."""
     kind: DatasetKind = load("values").KINDS[algorithm]

@@ -40,7 +40,7 @@ def preview(spec: ProjectSpec, plan: Plan) -> list[str]:
     folder = Path(tempfile.gettempdir())
     try:
         with one_interrupt(), staging(folder) as work:
-            return _whole(spec, plan, work).files
+            return whole(spec, plan, work).files
     except OSError as error:
         raise CannotWrite(folder, error) from error
 
@@ -57,7 +57,7 @@ def create(spec: ProjectSpec, plan: Plan, target: Path, *, commit: bool = True) 
     with one_interrupt() as finish:
         try:
             with folder_for(target) as folder, staging(folder) as work:
-                rendered = _whole(spec, plan, work)
+                rendered = whole(spec, plan, work)
                 if commit and not _inside_repository(folder):
                     title = f"New project from rl-scaffolder ({spec.framework} {spec.algorithm})"
                     _first_commit(rendered.path, title)
@@ -93,7 +93,7 @@ def answers_of(spec: ProjectSpec, plan: Plan) -> dict[str, Any]:
     return {**spec.model_dump(mode="json"), "plan": plan.model_dump(mode="json")}
 
 
-def _whole(spec: ProjectSpec, plan: Plan, work: Path) -> Project:
+def whole(spec: ProjectSpec, plan: Plan, work: Path) -> Project:
     """A new project, with the library in it."""
     rendered = render(answers_of(spec, plan), work)
     return Project(rendered.path, sorted([*rendered.files, library.put(rendered.path)]))

@@ -33,6 +33,10 @@ Generation = Literal["transformers", "vllm_colocate", "sglang_colocate", "vllm_s
 """What writes the responses of online algorithms: the trainer itself, vLLM or SGLang on the GPUs of
 the trainer, or vLLM on GPUs of its own."""
 
+RowsWithTools = Literal["refuse", "drop", "environment"]
+"""What online training does with rows that speak of tools: stop, leave them out, or run the tools in
+an environment of the project."""
+
 Wish = Literal[
     "scale",
     "few_gpus",
@@ -66,6 +70,7 @@ TRACKERS: tuple[Tracker, ...] = get_args(Tracker)
 TUNINGS: tuple[Tuning, ...] = get_args(Tuning)
 SHARDINGS: tuple[Sharding, ...] = get_args(Sharding)
 GENERATIONS: tuple[Generation, ...] = get_args(Generation)
+ROWS_WITH_TOOLS: tuple[RowsWithTools, ...] = get_args(RowsWithTools)
 WISHES: tuple[Wish, ...] = get_args(Wish)
 ONLINE_WISHES: frozenset[Wish] = frozenset({"tools"})
 """Those that say nothing about algorithms which only read data."""

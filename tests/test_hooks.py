@@ -220,7 +220,7 @@ def test_arguments_are_text_in_own_rows_too(project: Path) -> None:
     ("arguments", "said"),
     [
         ("--output out.parquet", "sft rows are made by my_row, whose columns are not known, and"),
-        ("--keys messages=chat", "--keys: sft rows are made by my_row"),
+        ("--columns messages=chat", "--columns: sft rows are made by my_row"),
     ],
 )
 def test_what_needs_to_know_the_columns_is_refused(

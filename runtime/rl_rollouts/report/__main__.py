@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from ..data.hooks import Hooks, project_read
+from ..data.named import add_keys, keys_of
 from ..engine import manifest
 from ..engine.write import Output
 from ..errors import UserError, run
@@ -25,12 +26,14 @@ def main() -> None:
     arguments = _parser().parse_args()
     output: Path = arguments.output
     _refuse_overwriting(output, [*arguments.manifests, *arguments.data])
-    hooks = Hooks(read=project_read())
+    hooks, keys = Hooks(read=project_read()), keys_of(arguments.keys)
     report = Report(
         # Small files first: a mistake in them should not be found after reading the large ones.
         manifests=[manifest.read(path) for path in arguments.manifests],
         lengths=_lengths(arguments.data, arguments.config),
-        summary=survey_rollouts(arguments.rollouts, arguments.solved_from, hooks=hooks).summary(),
+        summary=survey_rollouts(
+            arguments.rollouts, arguments.solved_from, hooks=hooks, keys=keys
+        ).summary(),
         inputs=arguments.rollouts,
     )
     with Output(output) as file:
@@ -47,6 +50,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     add = parser.add_argument
     add("--rollouts", nargs="+", required=True, help="files, folders, or - for stdin")
+    add_keys(parser)
     add(
         "--manifests",
         nargs="+",

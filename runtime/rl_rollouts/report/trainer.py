@@ -7,7 +7,7 @@ import msgspec
 
 from ..config import read_yaml
 from ..errors import UserError
-from ..frameworks import ConfigKeys, known
+from ..frameworks import ConfigKeys, known, value_of
 
 SUFFIX = "_config"
 
@@ -66,17 +66,8 @@ def _keys(path: Path, config: Any) -> ConfigKeys | None:
 
 def _first(config: Any, keys: tuple[str, ...]) -> tuple[str, Any]:
     """The first of these keys that is set, and its value."""
-    found = ((key, _value(config, key)) for key in keys)
+    found = ((key, value_of(config, key)) for key in keys)
     return next(((key, value) for key, value in found if value is not None), ("", None))
-
-
-def _value(config: Any, key: str) -> Any:
-    """The value of a key, written with dots or as levels."""
-    if key in config:
-        return config[key]
-    for name in key.split("."):
-        config = config.get(name) if isinstance(config, dict) else None
-    return config
 
 
 def _text(value: Any) -> str | None:

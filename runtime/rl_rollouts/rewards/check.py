@@ -20,6 +20,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from ..data.hooks import NO_HOOKS, Hooks, project_read
+from ..data.named import Keys, add_keys, keys_of
 from ..data.rollout import NULL, Rollout
 from ..engine.progress import progress
 from ..errors import UserError, run
@@ -62,7 +63,7 @@ class Checked:
     def add(self, rollout: Rollout, score: Score) -> None:
         recorded = rollout.reward
         if recorded is None or not rollout.completion:
-            self.unusable["no reward" if recorded is None else "no response"] += 1
+            self.unusable["no reward" if rollout.completion else "no response"] += 1
             return
         prompt, response = chat(rollout.prompt), last_text(rollout)
         truth = msgspec.json.decode(rollout.ground_truth)
@@ -98,6 +99,7 @@ def main() -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--input", nargs="+", required=True, help="rollouts: files or folders")
+    add_keys(parser)
     parser.add_argument("--limit", type=int, help="only the first rollouts")
     parser.add_argument("--rewards", default="rewards", help="module, or module:function")
     parser.add_argument("--solved_from", type=float, default=0.5, help="lowest reward that solves")
@@ -105,14 +107,18 @@ def main() -> None:
     arguments = parser.parse_args()
     demand("--limit", arguments.limit, math.inf, 1)
     score, hooks = load_score(arguments.rewards), Hooks(read=project_read())
-    checked = check(arguments.input, score, arguments.limit, hooks)
+    checked = check(arguments.input, score, arguments.limit, hooks, keys_of(arguments.keys))
     found = summary(checked, arguments.solved_from)
     print(json.dumps(found) if arguments.json else in_words(found))
     stop_when_useless(found, arguments.rewards)
 
 
 def check(
-    inputs: Sequence[str], score: Score, limit: int | None = None, hooks: Hooks = NO_HOOKS
+    inputs: Sequence[str],
+    score: Score,
+    limit: int | None = None,
+    hooks: Hooks = NO_HOOKS,
+    keys: Keys = (),
 ) -> Checked:
     """Score every rollout that can be read, by the library or by the project's `read`.
 
@@ -121,7 +127,7 @@ def check(
     """
     checked = Checked()
     with progress("scoring", limit, " rollouts") as bar:
-        for rollout in islice(rollouts(inputs, checked.unusable, hooks), limit):
+        for rollout in islice(rollouts(inputs, checked.unusable, hooks, keys), limit):
             checked.add(rollout, score)
             bar.update()
     if not checked.rows and not checked.failed:
