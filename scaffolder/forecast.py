@@ -8,16 +8,19 @@ what happens.
 import json
 import os
 import shlex
+import shutil
 import subprocess
 import sys
 import tempfile
 from collections import Counter
+from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from scaffolder import frameworks, library, render
-from scaffolder.errors import CannotWrite
+from scaffolder import frameworks, library, machine, render
+from scaffolder.errors import CannotWrite, MissingProgram
 from scaffolder.staging import one_interrupt, staging
 
 if TYPE_CHECKING:
@@ -26,6 +29,10 @@ if TYPE_CHECKING:
 
 DATA = "training_data.jsonl"
 FILTERED, PREPARED = "filtered.manifest.json", "training_data.manifest.json"
+
+
+SOON = 32 * 2**20
+"""Bytes of rollouts that are prepared without being asked for."""
 
 
 @dataclass(frozen=True)
@@ -48,16 +55,26 @@ class Outlook:
         return asdict(self)
 
 
-def outlook(rollouts: Path, spec: "ProjectSpec", plan: "Plan") -> Outlook:
+def outlook(
+    rollouts: Path, spec: "ProjectSpec", plan: "Plan", configs: Sequence[Path] = ()
+) -> Outlook:
     """Filter and prepare rollouts as a project of these choices does, and look at the rows.
+
+    Args:
+        configs: of a project that is there already, in place of those of a new one.
 
     Raises:
         CannotWrite: when there is no room for them.
+        MissingProgram: when there is no make.
     """
     folder = Path(tempfile.gettempdir())
+    if shutil.which("make") is None:
+        raise MissingProgram("make", "filter and prepare rollouts as a project does")
     try:
         with one_interrupt(), staging(folder) as work:
             project = render.whole(spec, plan, work).path
+            for config in configs:
+                shutil.copy(config, project)
             done = _prepare(project, rollouts)
             return _stopped(done.stderr) if done.returncode else of_project(project, spec)
     except OSError as error:
@@ -74,6 +91,17 @@ def of_project(project: Path, spec: "ProjectSpec") -> Outlook:
     remedy = _remedy(forecast, spec) if forecast.problem else ""
     found: dict[str, Any] = msgspec.to_builtins(forecast)
     return Outlook(read, left_out, found, tuple(forecast.lines()), forecast.problem, remedy)
+
+
+def soon_read(path: Path) -> Path | None:
+    """Rollouts that are there, and prepared in a few seconds."""
+    there = machine.found(str(path))
+    if not (there and (there.is_file() or there.is_dir())):
+        return None
+    read = library.load("data.read")
+    with suppress(library.load("errors").UserError):
+        return there if read.size_of(read.find([str(there)])) <= SOON else None
+    return None
 
 
 def _prepare(project: Path, rollouts: Path) -> "subprocess.CompletedProcess[str]":
@@ -120,7 +148,9 @@ def _counts(manifest: Path) -> dict[str, Any]:
 def _remedy(forecast: Any, spec: "ProjectSpec") -> str:
     """What would let the trainer take the rows."""
     if forecast.with_tools and forecast.tools == "refuse":
-        choices = [each for each in frameworks.get(spec.framework).rows_with_tools if each != "refuse"]
+        choices = [
+            each for each in frameworks.get(spec.framework).rows_with_tools if each != "refuse"
+        ]
         ways = " or ".join(f"--set rows_with_tools={each}" for each in choices)
         return f"Choose what becomes of them: {ways}."
     if forecast.steps == 0:

@@ -34,8 +34,8 @@ Generation = Literal["transformers", "vllm_colocate", "sglang_colocate", "vllm_s
 the trainer, or vLLM on GPUs of its own."""
 
 RowsWithTools = Literal["refuse", "drop", "environment"]
-"""What online training does with rows that speak of tools: stop, leave them out, or run the tools in
-an environment of the project."""
+"""What online training does with rows that speak of tools: stop, leave them out, or run the tools
+in an environment of the project."""
 
 Wish = Literal[
     "scale",

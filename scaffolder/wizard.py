@@ -45,6 +45,9 @@ TITLES = {
     "cpu": "trying the whole path without a GPU",
     "pip": "installation with pip alone",
     "amd": "AMD GPUs",
+    "environment": "the model calls them; environment.py runs them, and is yours to write",
+    "drop": "rows with tools are left out",
+    "refuse": "training stops at them, until this is chosen in the config",
 }
 FITS = "  (fits the rollouts)"
 SIZES = {
@@ -72,6 +75,7 @@ def ask(directory: str | None, given: Answers, tell: Tell) -> tuple[str, Answers
         titles = {name: f"{each.title} {each.version}" for name, each in offered}
         answers["framework"] = select("Which framework trains?", titles, frameworks.usual(titles))
     _ask_offered(frameworks.get(str(answers["framework"])), answers, fitting)
+    _ask_about_tools(answers)
     ask_sizes(answers, ("gpus_per_node", "gpu_memory", "model"))
     if "tracker" not in answers:
         trackers: dict[str, str] = {name: name for name in TRACKERS}
@@ -87,7 +91,7 @@ def ask_rollouts(answers: Answers, tell: Tell) -> str | None:
     if "rollouts" not in answers:
         question = "Where are the rollouts? (file or folder)"
         answers["rollouts"] = text(question, str(specs.default("rollouts")), "rollouts")
-    return _glance_at(str(answers["rollouts"]), tell)
+    return _glance_at(str(answers["rollouts"]), str(answers.get("keys") or ""), tell)
 
 
 def ask_sizes(answers: Answers, names: Sequence[str]) -> None:
@@ -97,13 +101,13 @@ def ask_sizes(answers: Answers, names: Sequence[str]) -> None:
             answers[name] = text(SIZES[name], str(specs.default(name)), name)
 
 
-def _glance_at(path: str, tell: Tell) -> str | None:
+def _glance_at(path: str, keys: str, tell: Tell) -> str | None:
     """Look at the rollouts, if they are there; returns the algorithm that fits them."""
     there = machine.found(path)
     if not (there and (there.is_file() or there.is_dir())):
         return None
     try:
-        found = rollouts.inspect(str(there), glance=True)
+        found = rollouts.glance(str(there), keys)
     except UserError as error:
         tell(error)
         return None
@@ -136,6 +140,15 @@ def _ask_offered(framework: Framework, answers: Answers, fitting: str | None) ->
         answers[name] = select(question, titles, default) if len(words) > 1 else words[0]
     if answers["topology"] != "local":
         ask_sizes(answers, ("nodes",))
+
+
+def _ask_about_tools(answers: Answers) -> None:
+    """What becomes of rows with tools, where the rollouts have some."""
+    if found := rollouts.tools_to_choose(answers):
+        with_tools, ways = found
+        titles: dict[str, str] = {way: f"{way}: {TITLES[way]}" for way in ways}
+        question = f"{with_tools:,} prompts have tools. What becomes of them?"
+        answers["rows_with_tools"] = select(question, titles, ways[0])
 
 
 def select(question: str, titles: Mapping[str, str], default: str) -> str:

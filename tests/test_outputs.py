@@ -126,7 +126,9 @@ def test_keys_and_arguments_as_the_trainer_wants_them(rollouts: Path) -> None:
     arguments = row["completion"][0]["tool_calls"][0]["function"]["arguments"]
     assert isinstance(arguments, str)
     assert json.loads(arguments).keys() == {"key0"}
-    done = prepare("custom", rollouts, "other.jsonl", "--kind", "sft", "--columns", "promt=question")
+    done = prepare(
+        "custom", rollouts, "other.jsonl", "--kind", "sft", "--columns", "promt=question"
+    )
     assert done.returncode == 2
     assert "promt" in done.stderr and "prompt" in done.stderr
 

@@ -22,7 +22,7 @@ from .frameworks import known
 from .kinds import wanted_of
 from .pipeline import filter_rollouts, prepare
 from .report.trainer import trainer_of
-from .values import KINDS, Kind, assignment, demand, size
+from .values import KINDS, MAX_BAD_SHARE, Kind, assignment, demand, size
 
 SAMENESS = ("keep", "exact", "normalised")
 
@@ -43,8 +43,8 @@ def parser_of(description: str | None) -> argparse.ArgumentParser:
     add(
         "--max_bad_share",
         type=float,
-        default=0.01,
-        help="share of lines that may be no rollouts (default 0.01)",
+        default=MAX_BAD_SHARE,
+        help="share of lines that may be no rollouts (default %(default)s)",
     )
     add(
         "--shard_size",

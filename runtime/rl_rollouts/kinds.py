@@ -70,7 +70,9 @@ def _refuse_for_own_rows(arguments: argparse.Namespace, kind: Kind, row: Row) ->
         problem = f"--output {arguments.output}: {made}, and parquet declares them."
         raise UserError(problem, "Write .jsonl.")
     if arguments.columns:
-        raise UserError(f"--columns: {made}.", "Give them their names there, and leave out --columns.")
+        raise UserError(
+            f"--columns: {made}.", "Give them their names there, and leave out --columns."
+        )
 
 
 def _demand_columns(keys: Sequence[tuple[str, str]], columns: Mapping[Kind, Columns]) -> None:

@@ -25,6 +25,8 @@ KINDS: Mapping[str, Kind] = {
 """What each algorithm reads, whatever the framework. Trajectories are for code of one's own."""
 
 
+MAX_BAD_SHARE = 0.01
+"""Share of lines that may be no rollouts before scripts stop (`--max_bad_share`)."""
 IMITATED_FROM = 0.7
 """Lowest reward that projects for sft keep (`--min_reward` in their Makefile)."""
 

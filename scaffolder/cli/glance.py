@@ -1,11 +1,14 @@
 """What a glance at the rollouts found, said between two questions."""
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from scaffolder.errors import UserError
 
 if TYPE_CHECKING:
+    from scaffolder.plan import Plan
     from scaffolder.rollouts import Inspection
+    from scaffolder.spec import ProjectSpec
 
 SIGNS = {"good": "+", "warning": "!"}
 
@@ -16,8 +19,24 @@ def show(found: "Inspection | UserError") -> None:
         print(f"  {found.problem} {found.remedy}")
         return
     summary = found.summary
-    counted = f"{summary['rollouts']:,} rollouts of {summary['tasks']['count']:,} tasks"
+    counted = f"{found.counted} of {summary['tasks']['count']:,} tasks"
     print(f"  {counted} at a glance; `rl-scaffolder inspect` says more:")
     for weight, sentence in found.findings:
         if weight in SIGNS:
             print(f"  {SIGNS[weight]} {sentence}")
+
+
+def show_outlook(spec: "ProjectSpec", plan: "Plan") -> None:
+    """What the trainer will do with the rollouts, where they are there and soon read."""
+    from scaffolder import forecast
+    from scaffolder.cli import inspect
+
+    path = forecast.soon_read(Path(spec.rollouts))
+    if path is None:
+        return
+    found = forecast.outlook(path, spec, plan)
+    print("\nWhat it will do with these rollouts:")
+    inspect.show_outlook(found)
+    if found.problem:
+        print(f"  ! {found.problem}. {found.remedy}")
+    print()

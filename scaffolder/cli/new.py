@@ -30,6 +30,7 @@ def new(
     generation: options.Generation = None,
     model: options.Model = None,
     rollouts: options.Rollouts = None,
+    keys: options.Keys = None,
     tracker: options.Tracker = None,
     answers: options.AnswersFile = None,
     assignments: options.Assignments = None,
@@ -90,9 +91,10 @@ def new(
 def _confirm(target: Path, spec: "ProjectSpec", plan: "Plan") -> None:
     """Show what will be written, and go on only if that is wanted."""
     from scaffolder import wizard
-    from scaffolder.cli import summary
+    from scaffolder.cli import glance, summary
 
     summary.show(target, spec, plan)
+    glance.show_outlook(spec, plan)
     if not wizard.confirm():
         raise Cancelled
 

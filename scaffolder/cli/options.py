@@ -59,6 +59,10 @@ Generation = Annotated[
 ]
 Model = Annotated[str | None, _value("Hugging Face id or local folder.")]
 Rollouts = Annotated[str | None, _value("Rollouts, a file or folder.", "PATH")]
+Keys = Annotated[
+    str | None,
+    _value('Other names in your rollouts: "prompt=problem ground_truth=solution".', "NAMES"),
+]
 Tracker = Annotated[str | None, _choice(vocabulary.TRACKERS, "Where the loss curve goes.")]
 AnswersFile = Annotated[Path | None, _value("Answers as YAML or JSON; flags win.", "FILE")]
 Assignments = Annotated[
@@ -85,6 +89,7 @@ FLAGS = (
     "generation",
     "model",
     "rollouts",
+    "keys",
     "tracker",
 )
 """The answers that have an option of their own; all others are given with `--set`."""

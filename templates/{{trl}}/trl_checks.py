@@ -7,11 +7,13 @@ from typing import Any
 from tqdm import tqdm
 
 from rl_rollouts.errors import UserError
+from rl_rollouts.frameworks import trl
 from rl_rollouts.models.after_prompt import AfterPrompt
 from rl_rollouts.models.learned import Learned, Limit
 from rl_rollouts.rewards.checked import load_score
 from rl_rollouts.rewards.trial import try_out
-from trl_data import demand_enough, rows_of
+from rl_rollouts.survey.forecast import measured
+from trl_data import rows_of
 from trl_rewards import shown_tools
 from trl_settings import Algorithm
 
@@ -100,8 +102,10 @@ def check_data(run: Any, training: Any, tokenizer: Any, algorithm: Algorithm) ->
         if run.check_only:
             print(f"{path}", *found.lines(), sep="\n")
         found.demand()
-    if algorithm.online and run.check_only:
-        demand_enough(found.kept, training)
+    if run.check_only:
+        forecast = measured(trl, {**vars(run), **vars(training)}, found)
+        print(*forecast.steps_in_words(), sep="\n")
+        forecast.demand()
 
 
 def learn(

@@ -10,10 +10,10 @@
     parts_of    the folder of a checkpoint that only the framework's own tools can join
     join        write the model of such a folder as one
 
-All but the first three may be missing. The things built are rollouts for sft and prompts, and for the other
-kinds what `data/build.py` makes of them. A row is a struct or a dict; msgspec.json.encode makes one
-line of JSONL of it. A framework that is none of these has such a module in the project's folder:
-`acme_rows.py`, where pyproject.toml says `framework = "acme"` in `[tool.rl-rollouts]`.
+All but the first three may be missing. The things built are rollouts for sft and prompts, and for
+the other kinds what `data/build.py` makes of them. A row is a struct or a dict; msgspec.json.encode
+makes one line of JSONL of it. A framework that is none of these has such a module in the project's
+folder: `acme_rows.py`, where pyproject.toml says `framework = "acme"` in `[tool.rl-rollouts]`.
 """
 
 import importlib

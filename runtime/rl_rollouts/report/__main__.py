@@ -12,7 +12,9 @@ from ..data.named import add_keys, keys_of
 from ..engine import manifest
 from ..engine.write import Output
 from ..errors import UserError, run
+from ..frameworks import known
 from ..survey import SOLVED_FROM
+from ..survey.forecast import SUFFIX, Forecast, of_files
 from ..survey.look import survey_rollouts
 from .lengths import Lengths, measure
 from .page import Report, page
@@ -35,6 +37,7 @@ def main() -> None:
             arguments.rollouts, arguments.solved_from, hooks=hooks, keys=keys
         ).summary(),
         inputs=arguments.rollouts,
+        forecast=_forecast(arguments.data, arguments.config),
     )
     with Output(output) as file:
         file.write(page(report).encode())
@@ -73,6 +76,13 @@ def _parser() -> argparse.ArgumentParser:
 def _lengths(data: list[Path], config: Path | None) -> Lengths | None:
     trainer = trainer_of(config) if config else Trainer("")
     return measure(data, trainer) if data else None
+
+
+def _forecast(data: list[Path], config: Path | None) -> Forecast | None:
+    """What the trainer will do with the rows, where the config is a trainer's that says so."""
+    if config is None or len(data) != 1 or config.stem.removesuffix(SUFFIX) not in known():
+        return None
+    return of_files(data[0], config)
 
 
 def _refuse_overwriting(output: Path, inputs: Iterable[Path]) -> None:

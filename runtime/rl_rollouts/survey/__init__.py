@@ -5,7 +5,8 @@
 `bounded.py` what has names or hashes, `samples.py` the rollouts that are shown to a person. Nothing
 of this depends on the order of the rollouts, nor on how surveys of parts are merged.
 
-`forecast.py` says what a trainer will do with the rows that were made of them.
+`foreign.py` says what a file is that holds none, `forecast.py` what a trainer will do with the rows
+that were made of them.
 """
 
 from .findings import Finding, findings

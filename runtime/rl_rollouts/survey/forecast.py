@@ -1,4 +1,4 @@
-"""What a trainer will do with prepared rows: which it refuses or drops, and the steps over the rest.
+"""What a trainer will do with prepared rows: which it refuses or drops, and its steps.
 
     python -m rl_rollouts.survey.forecast --data training_data.jsonl --config trl_config.yaml
 
@@ -14,7 +14,7 @@ from typing import Any
 
 import msgspec
 
-from ..config import read_yaml
+from ..config import project, read_yaml
 from ..engine.stored import Rows
 from ..engine.write import beside, files_of
 from ..errors import UserError, run
@@ -54,12 +54,31 @@ class Forecast(msgspec.Struct):
     def problem(self) -> str:
         """Why the trainer would stop before the first step; empty when it would not."""
         if self.with_tools and self.tools == "refuse":
-            return f"{self.with_tools:,} of {self.rows:,} {self.what} have tools: refused"
+            return f"{self.with_tools:,} of {self.rows:,} {self.what} have tools, and are refused"
         if not self.kept:
             return f"none of {self.rows:,} {self.what} is left to train on"
         if self.steps == 0:
-            return f"{self.kept:,} {self.what} do not fill one step, which takes {self.step_rows:,}"
+            return f"there are {self.kept:,} {self.what}, and a step takes {self._step}"
         return ""
+
+    def demand(self) -> None:
+        """See that there is a step to train.
+
+        Raises:
+            UserError: when there is none.
+        """
+        if self.problem:
+            remedy = "Give more rollouts, or lower the batch size."
+            raise UserError(f"{self.problem[0].upper()}{self.problem[1:]}.", remedy)
+
+    @property
+    def _step(self) -> str:
+        """What one takes."""
+        each = f"{self.step_rows:,} {self.what}"
+        if not (self.responses and self.step_rows):
+            return each
+        group = self.responses // self.step_rows
+        return f"{each} x {group:,} responses = {self.responses:,} responses"
 
     def lines(self) -> Iterator[str]:
         """For a terminal."""
@@ -79,15 +98,11 @@ class Forecast(msgspec.Struct):
         """The size and number of the steps, where the framework says it."""
         if self.step_rows is None:
             return
-        each = f"{self.step_rows:,} {self.what}"
-        if self.responses:
-            group = self.responses // self.step_rows
-            each += f" x {group:,} responses = {self.responses:,} responses"
         if self.steps is None:
-            yield f"steps    of {each}; packed rows are counted while training starts"
+            yield f"steps    of {self._step}; packed rows are counted while training starts"
             return
         passes = "" if self.epochs is None else f", {self.epochs:g} epoch(s)"
-        yield f"steps    {self.steps:,} of {each}{passes}"
+        yield f"steps    {self.steps:,} of {self._step}{passes}"
 
 
 def foresee(framework: str, training: Training | None, rows: int, with_tools: int) -> Forecast:
@@ -117,14 +132,17 @@ def foresee(framework: str, training: Training | None, rows: int, with_tools: in
     )
 
 
-def measured(framework: str, training: Training, found: Any) -> Forecast:
+def measured(module: Any, settings: Mapping[str, Any], found: Any) -> Forecast:
     """The same of rows that were tokenised.
 
     Args:
+        module: of the framework.
+        settings: what its config says, or its trainer makes of it.
         found: a `Learned`, which says itself what became of the rows.
     """
-    with_tools = sum(found.skipped.values())
-    forecast = foresee(framework, training, found.read, with_tools)
+    training: Training = module.training(settings, project().folder)
+    name = module.__name__.rpartition(".")[2]
+    forecast = foresee(name, training, found.read, sum(found.skipped.values()))
     steps = training.steps(found.kept)
     return msgspec.structs.replace(forecast, kept=found.kept, steps=steps, measured=True)
 
@@ -143,11 +161,19 @@ def of_files(data: Path, config: Path) -> Forecast:
     training = training_of(module, settings, config.parent)
     rows = Rows([str(data)])
     online = training is not None and training.responses > 0
-    tools = getattr(module, "tools_of", lambda row: row.get("tools"))
-    with_tools = sum(bool(tools(row)) for row in rows) if online else 0
+    with_tools = _with_tools(data, rows, module) if online else 0
     held_out = Rows([str(beside(data, f".eval{data.suffix}"))])
     forecast = foresee(framework, training, len(rows), with_tools)
     return msgspec.structs.replace(forecast, held_out=len(held_out))
+
+
+def _with_tools(data: Path, rows: Rows, module: Any) -> int:
+    """Rows that speak of tools."""
+    tools = getattr(module, "tools_of", lambda row: row.get("tools"))
+    try:
+        return sum(bool(tools(row)) for row in rows)
+    except (ValueError, AttributeError) as error:
+        raise UserError(f"{data} holds no rows: {error}.", "Run `make prepare`.") from None
 
 
 def training_of(module: Any, settings: Any, folder: Path) -> Training | None:
@@ -175,7 +201,9 @@ def main() -> None:
     arguments = parser.parse_args()
     found = of_files(arguments.data, arguments.config)
     if arguments.json:
-        print(msgspec.json.encode({**msgspec.to_builtins(found), "problem": found.problem}).decode())
+        print(
+            msgspec.json.encode({**msgspec.to_builtins(found), "problem": found.problem}).decode()
+        )
     else:
         print(*found.lines(), sep="\n")
 

@@ -64,6 +64,10 @@ class Marks(msgspec.Struct):
 class Uses(msgspec.Struct):
     """Rows that could be made of what filtering keeps: neither masked, failed nor truncated."""
 
+    kept: int = 0
+    """All that is left."""
+    compared: int = 0
+    """Of these a chosen and a rejected answer in one record."""
     answers: int = 0
     """Rollouts with an answer of the model."""
     judged: int = 0

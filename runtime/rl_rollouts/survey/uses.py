@@ -44,7 +44,9 @@ class UseCounts:
         if is_removed(rollout):
             return
         counts = self._counts
+        counts.kept += 1
         if rollout.worse is not None:
+            counts.compared += 1
             counts.pairs += 1
             counts.good += 1
             counts.bad += 1
