@@ -78,7 +78,8 @@ MAY_IMPORT = {
     "criteria": {"errors", "frameworks", "vocabulary"},
     "compare": {"criteria", "errors", "frameworks", "plan", "spec", "vocabulary"},
     "answers": {"frameworks", "library", "spec", "errors"},
-    "rollouts": {"errors", "frameworks", "library", "machine", "spec", "vocabulary"},
+    "uses": {"frameworks", "library", "vocabulary"},
+    "rollouts": {"errors", "frameworks", "library", "machine", "spec", "uses", "vocabulary"},
     "wizard": {
         "answers",
         "frameworks",

@@ -11,7 +11,8 @@ from scaffolder.cli import options
 
 if TYPE_CHECKING:
     from scaffolder.forecast import Outlook
-    from scaffolder.rollouts import Inspection, Use
+    from scaffolder.rollouts import Inspection
+    from scaffolder.uses import Use
 
 SIGNS = {"good": "+", "note": "-", "warning": "!"}
 FILES = 20

@@ -1,6 +1,6 @@
 """What a trainer will do with prepared rows: which it refuses or drops, and its steps.
 
-    python -m rl_rollouts.survey.forecast --data training_data.jsonl --config trl_config.yaml
+    python -m rl_rollouts.survey.forecast --data training_data.jsonl --config my_config.yaml
 
 The one place that says so: for `rl-scaffolder inspect`, `new` and `check`, for the project's own
 `make check` and for its report. Without the tokenizer it does not know how long rows are; `make
