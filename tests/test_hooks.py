@@ -507,6 +507,18 @@ def examples(readme: Path) -> dict[str, str]:
     return {block.partition("def ")[2].partition("(")[0]: block.strip() for block in blocks}
 
 
+def test_the_examples_of_the_readme_take_prompts_without_an_answer() -> None:
+    shown = examples(BASE / "README.md.jinja")
+    names: dict[str, Any] = {"Rollout": Rollout}
+    for name in ("keep", "change"):
+        exec(shown[name], names)
+    asked = normalise(b'{"prompt": "What is 2 + 2?", "ground_truth": "4"}')
+    assert asked.reward is None and not asked.completion
+    assert names["keep"](asked) is True
+    changed = names["change"](asked)
+    assert changed.reward is None and changed.prompt[-1].text.endswith("one sentence.")
+
+
 @pytest.mark.parametrize(
     ("framework", "algorithm"),
     [("trl", "dpo"), ("trl", "kto"), ("verl", "grpo"), ("verl", "sft"), ("custom", "sft")],

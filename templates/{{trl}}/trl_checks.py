@@ -144,29 +144,11 @@ def learned_by(run: Any, training: Any, tokenizer: Any, algorithm: Algorithm) ->
     )
     sequences = AfterPrompt(
         tokenizer,
-        training_template(tokenizer, training),
+        trl.chat_template(tokenizer, vars(training)),
         marked=getattr(training, "assistant_only_loss", False),
         whole=judged or getattr(training, "completion_only_loss", None) is False,
     )
     return Learned(sequences, tokenizer, limit, whole=judged)
-
-
-def training_template(tokenizer: Any, training: Any) -> str | None:
-    """The chat template that SFTTrainer takes in place of the tokenizer's, to mark turns."""
-    if not getattr(training, "assistant_only_loss", False):
-        return None
-    from trl.chat_template_utils import get_training_chat_template, has_generation_markers
-
-    if has_generation_markers(tokenizer.chat_template):
-        return None
-    try:
-        return get_training_chat_template(tokenizer)  # type: ignore[no-any-return]
-    except ValueError as error:
-        raise UserError(
-            f"This model's chat template cannot mark the model's own words: {error}",
-            "Set assistant_only_loss: false and prepare the data again: each turn of the model "
-            "becomes a row of its own, and the loss falls on nothing else.",
-        ) from None
 
 
 def check_online(run: Any, path: Path, algorithm: Algorithm, *, say: bool) -> None:

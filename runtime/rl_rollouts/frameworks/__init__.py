@@ -6,6 +6,7 @@
     CONFIG      where the trainer's config says how long a row may be, and which model is trained
     training    what a config says of the rows that a step takes, and of rows with tools
     tools_of    the tools that a row of prompts speaks of
+    chat_template   what a trainer takes in place of the tokenizer's
     LOG_NAMES   names in the framework's own log -> those of ours
     parts_of    the folder of a checkpoint that only the framework's own tools can join
     join        write the model of such a folder as one

@@ -22,6 +22,7 @@ from ..data.build import Judged, Pair
 from ..data.rollout import Message, Rollout
 from ..data.rows import Prompt, Row, prompt, until_last_turn
 from ..engine.parquet import columns
+from ..errors import UserError
 from ..values import KINDS
 from . import ConfigKeys, Training, count_of, value_of
 
@@ -98,6 +99,28 @@ def training(config: Mapping[str, Any], folder: Path) -> Training:
         tools_key="rows_with_tools",
         **common,
     )
+
+
+def chat_template(tokenizer: Any, settings: Mapping[str, Any]) -> str | None:
+    """What SFTTrainer takes in place of the tokenizer's chat template, to mark the model's turns.
+
+    Raises:
+        UserError: when there is none that marks them.
+    """
+    if not value_of(settings, "assistant_only_loss", False):
+        return None
+    from trl.chat_template_utils import get_training_chat_template, has_generation_markers
+
+    if has_generation_markers(tokenizer.chat_template):
+        return None
+    try:
+        return get_training_chat_template(tokenizer)  # type: ignore[no-any-return]
+    except ValueError as error:
+        raise UserError(
+            f"This model's chat template cannot mark the model's own words: {error}",
+            "Set assistant_only_loss: false and prepare the data again: each turn of the model "
+            "becomes a row of its own, and the loss falls on nothing else.",
+        ) from None
 
 
 def processes(folder: Path) -> int:

@@ -50,7 +50,7 @@ def verdict(lengths: Lengths) -> str:
 
 def _how(lengths: Lengths) -> str:
     if lengths.tokenizer:
-        return f"Measured with the tokenizer of {lengths.tokenizer}."
+        return f"Measured with the tokenizer of {lengths.tokenizer}, as the trainer writes chats."
     return f"Estimated: {CHARACTERS_PER_TOKEN} characters count as a token."
 
 

@@ -23,6 +23,22 @@ class Trainer(msgspec.Struct):
     model: str | None = None
     run: str | None = None
     """The name of the run."""
+    framework: str = ""
+    """Of the config, where that is known by its name."""
+    settings: dict[str, Any] = {}
+    """All that the config says."""
+
+    def template(self, tokenizer: Any) -> str | None:
+        """The chat template that it takes in place of the tokenizer's.
+
+        Raises:
+            UserError: when it cannot be looked at here.
+        """
+        own = getattr(known().get(self.framework), "chat_template", None)
+        try:
+            return own(tokenizer, self.settings) if own else None
+        except ImportError as error:
+            raise UserError(f"{error.name} is not installed here", "Run `make install`.") from None
 
 
 def trainer_of(path: Path) -> Trainer:
@@ -49,6 +65,8 @@ def trainer_of(path: Path) -> Trainer:
         keys.fates.get(str(_first(config, (keys.choice,))[1]), keys.fate),
         _text(_first(config, keys.model)[1]),
         _text(run),
+        path.stem.removesuffix(SUFFIX),
+        config,
     )
 
 
