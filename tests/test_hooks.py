@@ -5,9 +5,11 @@ import json
 import re
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from conftest import BASE
 from inside import left_behind, outputs, small_spans, started
 from owned import (
     DATA,
@@ -24,6 +26,8 @@ from owned import (
     scripts,
 )
 from projects import render
+from rl_rollouts.data.normalise import normalise
+from rl_rollouts.data.rollout import Rollout
 from rollouts import chat, read, write
 from scripts import FILTER, PREPARE, counts, old_outputs
 
