@@ -83,8 +83,9 @@ def outlook(
 
 def of_project(project: Path, spec: "ProjectSpec") -> Outlook:
     """What a project that has prepared its rows will do with them; none of its code is run."""
-    module = library.load("survey.forecast")
-    forecast = module.of_files(project / DATA, project / f"{spec.framework}_config.yaml")
+    config = project / f"{spec.framework}_config.yaml"
+    modules = library.load("frameworks").shipped()
+    forecast = library.load("survey.forecast").of_files(project / DATA, config, modules)
     import msgspec
 
     read, left_out = _counted(project)

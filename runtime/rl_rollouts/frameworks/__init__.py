@@ -105,11 +105,18 @@ def count_of(config: Any, key: str, default: float) -> Any:
 @cache
 def known() -> Mapping[str, Any]:
     """All modules by the framework's name, and that of the project at hand."""
-    names = {each.name: f"{__name__}.{each.name}" for each in pkgutil.iter_modules(__path__)}
-    found = project()
-    if found.framework not in names and (found.folder / f"{found.framework}_rows.py").is_file():
-        names[found.framework] = f"{found.framework}_rows"
-    return {name: importlib.import_module(module) for name, module in names.items()}
+    found, here = dict(shipped()), project()
+    own = f"{here.framework}_rows"
+    if here.framework not in found and (here.folder / f"{own}.py").is_file():
+        found[here.framework] = importlib.import_module(own)
+    return found
+
+
+@cache
+def shipped() -> Mapping[str, Any]:
+    """All modules of this folder by the framework's name."""
+    names = (each.name for each in pkgutil.iter_modules(__path__))
+    return {name: importlib.import_module(f"{__name__}.{name}") for name in names}
 
 
 def log_names() -> Mapping[str, str]:

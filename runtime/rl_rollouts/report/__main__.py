@@ -82,7 +82,7 @@ def _forecast(data: list[Path], config: Path | None) -> Forecast | None:
     """What the trainer will do with the rows, where the config is a trainer's that says so."""
     if config is None or len(data) != 1 or config.stem.removesuffix(SUFFIX) not in known():
         return None
-    return of_files(data[0], config)
+    return of_files(data[0], config, known())
 
 
 def _refuse_overwriting(output: Path, inputs: Iterable[Path]) -> None:

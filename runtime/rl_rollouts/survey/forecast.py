@@ -147,14 +147,17 @@ def measured(module: Any, settings: Mapping[str, Any], found: Any) -> Forecast:
     return msgspec.structs.replace(forecast, kept=found.kept, steps=steps, measured=True)
 
 
-def of_files(data: Path, config: Path) -> Forecast:
+def of_files(data: Path, config: Path, modules: Mapping[str, Any]) -> Forecast:
     """Of the prepared rows of a project, and the config that trains on them.
+
+    Args:
+        modules: of frameworks, by their names.
 
     Raises:
         UserError: when one cannot be read, or the config is of no framework that is known.
     """
     framework = config.stem.removesuffix(SUFFIX)
-    module = known().get(framework)
+    module = modules.get(framework)
     settings = read_yaml(config, "Give the config of a trainer.")
     if not files_of(data):
         raise UserError(f"There is no {data}.", "Run `make prepare`.")
@@ -199,7 +202,7 @@ def main() -> None:
     parser.add_argument("--config", type=Path, required=True, help="<framework>_config.yaml")
     parser.add_argument("--json", action="store_true", help="the same for scripts")
     arguments = parser.parse_args()
-    found = of_files(arguments.data, arguments.config)
+    found = of_files(arguments.data, arguments.config, known())
     if arguments.json:
         print(
             msgspec.json.encode({**msgspec.to_builtins(found), "problem": found.problem}).decode()
