@@ -11,7 +11,7 @@ import pytest
 
 import tiny
 from checked import put
-from conftest import ROOT, Result
+from conftest import ROOT, Command, Result
 from inside import CUSTOM, inside
 from projects import curve, make, python, render
 from rl_rollouts.frameworks import Training
@@ -262,3 +262,14 @@ def test_json_has_all_of_it() -> None:
     said = json.loads(json.dumps(expected(SHOP, "trl", "grpo").as_json()))
     assert said["read"] == 240 and said["left_out"]["truncated at the token limit"] == 6
     assert said["trainer"]["with_tools"] == 35 and said["problem"]
+
+
+def test_new_warns_of_tools_where_nobody_is_asked(tmp_path: Path, scaffold: Command) -> None:
+    words = ("--framework", "trl", "--algorithm", "grpo", "--rollouts", str(SHOP), "--yes")
+    said = " ".join(scaffold("new", "p", *words, "--dry-run").stdout.split())
+    assert "40 prompts have tools, and training will refuse them" in said
+    chosen = scaffold("new", "p", *words, "--dry-run", "--set", "rows_with_tools=drop").stdout
+    assert "prompts have tools" not in " ".join(chosen.split())
+    custom = ("--framework", "custom", *words[2:], "--set", "rows_with_tools=environment")
+    done = scaffold("new", "p", *custom)
+    assert done.returncode == 2 and "rows_with_tools can be: refuse, drop" in done.stderr

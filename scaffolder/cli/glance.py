@@ -24,6 +24,8 @@ def show(found: "Inspection | UserError") -> None:
     for weight, sentence in found.findings:
         if weight in SIGNS:
             print(f"  {SIGNS[weight]} {sentence}")
+    if found.with_tools:
+        print(f"  ! {found.with_tools:,} prompts have tools, of which online training has to know.")
 
 
 def show_outlook(spec: "ProjectSpec", plan: "Plan") -> None:
@@ -40,3 +42,13 @@ def show_outlook(spec: "ProjectSpec", plan: "Plan") -> None:
     if found.problem:
         print(f"  ! {found.problem}. {found.remedy}")
     print()
+
+
+def show_tools(spec: "ProjectSpec") -> None:
+    """What will stop online training, where nobody was asked about rows with tools."""
+    from scaffolder import rollouts
+
+    if found := rollouts.tools_to_choose(spec.model_dump()):
+        with_tools, ways = found
+        choices = " or ".join(f"--set rows_with_tools={way}" for way in ways if way != "refuse")
+        print(f"note: {with_tools:,} prompts have tools, and training will refuse them: {choices}.")

@@ -81,6 +81,7 @@ def new(
             return
         if dry_run or not asking:
             summary.show(target, spec, plan)
+            glance.show_tools(spec)
         if dry_run:
             print("\n".join(files))
             print(f"\n{len(files)} files. Nothing was written (--dry-run).")
