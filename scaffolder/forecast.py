@@ -13,8 +13,8 @@ import subprocess
 import sys
 import tempfile
 from collections import Counter
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -29,8 +29,10 @@ if TYPE_CHECKING:
 
 DATA = "training_data.jsonl"
 FILTERED, PREPARED = "filtered.manifest.json", "training_data.manifest.json"
-
-
+CONFIGS = ("accelerate_config.yaml",)
+"""Beside the trainer's: how many processes share a step."""
+SCRIPTS = ("Makefile", "filter_rollouts.py", "rewards.py")
+"""Beside `prepare_for_*.py`: what makes the rows, and may be its owner's."""
 SOON = 32 * 2**20
 """Bytes of rollouts that are prepared without being asked for."""
 
@@ -55,30 +57,65 @@ class Outlook:
         return asdict(self)
 
 
-def outlook(
-    rollouts: Path, spec: "ProjectSpec", plan: "Plan", configs: Sequence[Path] = ()
-) -> Outlook:
+def outlook(rollouts: Path, spec: "ProjectSpec", plan: "Plan") -> Outlook:
     """Filter and prepare rollouts as a project of these choices does, and look at the rows.
-
-    Args:
-        configs: of a project that is there already, in place of those of a new one.
 
     Raises:
         CannotWrite: when there is no room for them.
         MissingProgram: when there is no make.
     """
-    folder = Path(tempfile.gettempdir())
-    if shutil.which("make") is None:
+    if not _can_prepare():
         raise MissingProgram("make", "filter and prepare rollouts as a project does")
+    with _rendered(spec, plan) as project:
+        return _prepared(project, rollouts, spec)
+
+
+def outlook_of(project: Path, spec: "ProjectSpec", plan: "Plan") -> Outlook | None:
+    """The same for a project that is there, with its configs; none of its code is run.
+
+    Returns:
+        None where it has neither rows nor rollouts that are soon read, or scripts of its owner.
+
+    Raises:
+        CannotWrite: when there is no room.
+    """
+    if library.load("engine.write").files_of(project / DATA):
+        return of_project(project, spec)
+    rollouts = soon_read(project / spec.rollouts)
+    if rollouts is None:
+        return None
+    with _rendered(spec, plan) as fresh:
+        scripts = (*SCRIPTS, f"prepare_for_{spec.framework}.py")
+        if not all(_same(project / name, fresh / name) for name in scripts):
+            return None
+        for name in (f"{spec.framework}_config.yaml", *CONFIGS):
+            if (project / name).is_file():
+                shutil.copy(project / name, fresh)
+        return _prepared(fresh, rollouts, spec)
+
+
+@contextmanager
+def _rendered(spec: "ProjectSpec", plan: "Plan") -> Iterator[Path]:
+    """A project in a temporary folder."""
+    folder = Path(tempfile.gettempdir())
     try:
         with one_interrupt(), staging(folder) as work:
-            project = render.whole(spec, plan, work).path
-            for config in configs:
-                shutil.copy(config, project)
-            done = _prepare(project, rollouts)
-            return _stopped(done.stderr) if done.returncode else of_project(project, spec)
+            yield render.whole(spec, plan, work).path
     except OSError as error:
         raise CannotWrite(folder, error) from error
+
+
+def _prepared(project: Path, rollouts: Path, spec: "ProjectSpec") -> Outlook:
+    done = _prepare(project, rollouts)
+    return _stopped(done.stderr) if done.returncode else of_project(project, spec)
+
+
+def _same(one: Path, other: Path) -> bool:
+    return one.is_file() and one.read_bytes() == other.read_bytes()
+
+
+def _can_prepare() -> bool:
+    return shutil.which("make") is not None
 
 
 def of_project(project: Path, spec: "ProjectSpec") -> Outlook:
@@ -91,13 +128,28 @@ def of_project(project: Path, spec: "ProjectSpec") -> Outlook:
     read, left_out = _counted(project)
     remedy = _remedy(forecast, spec) if forecast.problem else ""
     found: dict[str, Any] = msgspec.to_builtins(forecast)
-    return Outlook(read, left_out, found, tuple(forecast.lines()), forecast.problem, remedy)
+    lengths = _lengths(project / DATA, config) if spec.framework in modules else ()
+    lines = (*forecast.lines(), *lengths)
+    return Outlook(read, left_out, found, lines, forecast.problem, remedy)
+
+
+def _lengths(data: Path, config: Path) -> Iterator[str]:
+    """About how many rows are too long, by their characters: tokens are counted by `make check`."""
+    import msgspec
+
+    lengths, trainers, tokens = (
+        library.load(f"report.{name}") for name in ("lengths", "trainer", "tokens")
+    )
+    trainer = msgspec.structs.replace(trainers.trainer_of(config), model=None)
+    if trainer.limit is not None:
+        found = lengths.measure([data], trainer)
+        yield f"lengths  by their characters; `make check` counts tokens. {tokens.verdict(found)}"
 
 
 def soon_read(path: Path) -> Path | None:
     """Rollouts that are there, and prepared in a few seconds."""
     there = machine.found(str(path))
-    if not (there and (there.is_file() or there.is_dir())):
+    if not (there and (there.is_file() or there.is_dir()) and _can_prepare()):
         return None
     read = library.load("data.read")
     with suppress(library.load("errors").UserError):
@@ -124,7 +176,7 @@ def _stopped(said: str) -> Outlook:
     _, _, error = said.rpartition("error: ")
     problem, _, remedy = error.partition("\n")
     remedy = " ".join(line for line in remedy.splitlines() if not line.startswith("make"))
-    return Outlook(problem=problem or "make prepare failed", remedy=remedy)
+    return Outlook(problem=problem.removesuffix(".") or "make prepare failed", remedy=remedy)
 
 
 def _counted(project: Path) -> tuple[int | None, dict[str, int]]:

@@ -29,6 +29,8 @@ from ..values import demand
 from .checked import BadReward, Score, load_score, reward_of
 from .recorded import chat, last_text, rollouts
 
+NO_RESPONSE = "no response"
+"""Why a prompt is not scored."""
 AGREE = 1e-6
 """Rewards that differ by less are the same."""
 WORST = 3
@@ -63,7 +65,7 @@ class Checked:
     def add(self, rollout: Rollout, score: Score) -> None:
         recorded = rollout.reward
         if recorded is None or not rollout.completion:
-            self.unusable["no reward" if rollout.completion else "no response"] += 1
+            self.unusable["no reward" if rollout.completion else NO_RESPONSE] += 1
             return
         prompt, response = chat(rollout.prompt), last_text(rollout)
         truth = msgspec.json.decode(rollout.ground_truth)
@@ -130,6 +132,13 @@ def check(
         for rollout in islice(rollouts(inputs, checked.unusable, hooks, keys), limit):
             checked.add(rollout, score)
             bar.update()
+    if checked.unusable and not checked.rows and set(checked.unusable) == {NO_RESPONSE}:
+        raise UserError(
+            f"These are {checked.unusable[NO_RESPONSE]:,} prompts without a response: there is "
+            "nothing to score.",
+            "`make check` tries the reward on them. To compare it with recorded rewards, give "
+            "rollouts.",
+        )
     if not checked.rows and not checked.failed:
         reasons = "; ".join(f"{count} x {why}" for why, count in checked.unusable.most_common(3))
         raise UserError(
