@@ -7,6 +7,7 @@ import msgspec
 
 from ..engine.manifest import Manifest
 from ..survey import Finding, Summary, findings
+from ..survey.findings import word_for
 from ..survey.forecast import Forecast
 from . import sections
 from .lengths import Lengths
@@ -109,7 +110,7 @@ def _figures(report: Report) -> list[tuple[str, Html]]:
     """The few numbers that come first, each with what it is a part of."""
     summary = report.summary
     tasks = summary.tasks
-    shown = [("rollouts", f"{summary.rollouts:,}", f"of {summary.read:,} lines")]
+    shown = [(word_for(summary), f"{summary.rollouts:,}", f"of {summary.read:,} lines")]
     if summary.rewards:
         shown += [
             ("tasks", f"{tasks.count:,}", "estimated" if tasks.share < 1 else ""),

@@ -49,11 +49,15 @@ def percent(part: int, whole: int) -> str:
     return f"{share:.1f}%".replace(".0%", "%") if share < 10 or share > 99 else f"{share:.0f}%"
 
 
-def named(summary: Summary, count: int | None = None) -> str:
-    """What the records are called, with their number: prompts, where nothing came back to any."""
+def word_for(summary: Summary) -> str:
+    """What the records are called: prompts, where nothing came back to any."""
     only = 0 < summary.rollouts == summary.marks.inputs
-    word = "prompts" if only else "rollouts"
-    return f"{summary.rollouts if count is None else count:,} {word}"
+    return "prompts" if only else "rollouts"
+
+
+def named(summary: Summary) -> str:
+    """The records with their number."""
+    return f"{summary.rollouts:,} {word_for(summary)}"
 
 
 def _of_lines(summary: Summary) -> list[Finding]:
