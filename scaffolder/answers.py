@@ -8,6 +8,7 @@ from typing import Any
 
 import yaml
 
+from scaffolder import library
 from scaffolder import spec as specs
 from scaffolder.errors import CannotWrite, InvalidAnswers, UnreadableAnswers
 from scaffolder.spec import ProjectSpec
@@ -111,10 +112,23 @@ def spec(directory: Path, given: Answers, before: Mapping[str, Any] | None = Non
     """
     kept = before or {}
     spec = specs.build({"project_name": directory.name, **kept, **_at_home(given)})
+    _check_keys(spec)
     typed = [name for name in ("rollouts", "model") if name in given or name not in kept]
     there = {name: Path(getattr(spec, name)) for name in typed if _is_there(spec, name)}
     named = {name: str(path.absolute()) for name, path in there.items()}
     return specs.build({**spec.model_dump(), **named}) if named else spec
+
+
+def _check_keys(spec: ProjectSpec) -> None:
+    """See that what rollouts call otherwise is read at all.
+
+    Raises:
+        InvalidAnswers: when it is not.
+    """
+    try:
+        library.keys(spec.keys or "")
+    except library.load("errors").UserError as error:
+        raise InvalidAnswers([f"{error.problem} {error.remedy}"]) from None
 
 
 def _is_there(spec: ProjectSpec, name: str) -> bool:

@@ -26,6 +26,12 @@ ANSWERS = {
         "Where are the rollouts? (file or folder)",
         ("data", "dataset", "data_path", "input"),
     ),
+    "keys": Answer(
+        'Other names in your rollouts: "prompt=problem ground_truth=solution".',
+        "On the left the library's names (prompt, response, reward, ground_truth, ...), on the right "
+        "those of the records. `rl-scaffolder inspect PATH --keys ...` tries them.",
+        also=("columns", "names"),
+    ),
     "framework": Answer(
         "Training framework.",
         "The program that trains. `rl-scaffolder compare` says which can do what you want, how "
@@ -65,6 +71,13 @@ ANSWERS = {
         "that train it shares their memory; a server has GPUs of its own.",
         "What generates the responses?",
         ("engine", "vllm"),
+    ),
+    "rows_with_tools": Answer(
+        "What becomes of rows that speak of tools.",
+        "An environment runs what the model calls while it trains; the project's environment.py is "
+        "yours to write. Without one such rows are left out, or training refuses them.",
+        "What becomes of them?",
+        ("tools", "environment"),
     ),
     "nodes": Answer(
         "Machines.",

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from types import ModuleType
 
     from rl_rollouts.config import Lines
+    from rl_rollouts.data.named import Keys
     from scaffolder.vocabulary import Algorithm, DatasetKind
 
 NAME = "rl_rollouts"
@@ -47,10 +48,38 @@ def load(name: str) -> "ModuleType":
     return importlib.import_module(f"{NAME}.{name}")
 
 
+def place() -> str:
+    """What Python's path needs for it, in a process of its own."""
+    return str(_place())
+
+
 def dataset_kind(algorithm: "Algorithm") -> "DatasetKind":
     """What an algorithm reads; the library has the one map of it."""
     kind: DatasetKind = load("values").KINDS[algorithm]
     return kind
+
+
+def max_bad_share() -> float:
+    """Share of lines that may be no rollouts before a project's scripts stop."""
+    share: float = load("values").MAX_BAD_SHARE
+    return share
+
+
+def imitated_from() -> float:
+    """Lowest reward that projects for sft keep."""
+    reward: float = load("values").IMITATED_FROM
+    return reward
+
+
+def keys(text: str) -> "Keys":
+    """Names that rollouts have for what is read, checked.
+
+    Raises:
+        the library's UserError: for a name that is not read.
+    """
+    pairs = [tuple(word.split("=", 1)) for word in text.split()]
+    found: Keys = load("data.named").keys_of(pairs)
+    return found
 
 
 def read_lines(path: Path) -> "Lines":

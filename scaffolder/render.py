@@ -40,7 +40,7 @@ def preview(spec: ProjectSpec, plan: Plan, target: Path) -> Project:
     folder = Path(tempfile.gettempdir())
     try:
         with one_interrupt(), staging(folder) as work:
-            rendered = _whole(spec, plan, work)
+            rendered = whole(spec, plan, work)
             there = adopting.found_in(target) or ()
             adopting.set_beside([rendered.path], there)
             return Project(target, _files(rendered.path), left_alone=there)
@@ -63,7 +63,7 @@ def create(spec: ProjectSpec, plan: Plan, target: Path, *, commit: bool = True) 
         try:
             there = adopting.found_in(target)
             with folder_for(target) as folder, staging(folder) as work:
-                rendered = _whole(spec, plan, work)
+                rendered = whole(spec, plan, work)
                 title = f"New project from rl-scaffolder ({spec.framework} {spec.algorithm})"
                 if there is not None:
                     return _adopt(rendered, target, work, there, title if commit else "", finish)
@@ -132,7 +132,7 @@ def answers_of(spec: ProjectSpec, plan: Plan) -> dict[str, Any]:
     return {**spec.model_dump(mode="json"), "plan": plan.model_dump(mode="json")}
 
 
-def _whole(spec: ProjectSpec, plan: Plan, work: Path) -> Project:
+def whole(spec: ProjectSpec, plan: Plan, work: Path) -> Project:
     """A new project, with the library in it."""
     rendered = render(answers_of(spec, plan), work)
     return Project(rendered.path, sorted([*rendered.files, library.put(rendered.path)]))

@@ -3,31 +3,21 @@
 They are read by the library that projects use, so what is said here is what a project will do.
 """
 
-import math
 import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import cache
 from typing import Any
 
 from scaffolder import frameworks, library, machine
+from scaffolder import spec as specs
 from scaffolder.errors import UnreadableRollouts, UserError
-from scaffolder.vocabulary import ALGORITHMS, Algorithm, DatasetKind
+from scaffolder.uses import Use, Weight, recommended
+from scaffolder.uses import uses as uses_of
+from scaffolder.vocabulary import OFFLINE, RowsWithTools
 
 GLANCE = 32 * 2**20
 """Bytes that a glance reads, in equal parts of all files."""
-DPO_SHARE = 0.2
-"""Pairs a task from which on preferences are worth recommending."""
-
-
-@dataclass(frozen=True)
-class Use:
-    """What an algorithm would find in the rollouts."""
-
-    algorithm: str
-    feasible: bool
-    reason: str
-    frameworks: tuple[str, ...]
-    """That can be rendered with it; none when no framework here offers it."""
 
 
 @dataclass(frozen=True)
@@ -42,6 +32,16 @@ class Inspection:
     uses: tuple[Use, ...]
     recommended: str | None
     """The algorithm that fits best, of those that can be rendered."""
+    counted: str
+    """The records, in words: 12 prompts."""
+    keys: str = ""
+    """Other names that were given, as they are typed."""
+
+    @property
+    def with_tools(self) -> int:
+        """Prompts that speak of tools."""
+        tools: int = self.summary["tasks"]["tools"]
+        return tools
 
     @property
     def command(self) -> str | None:
@@ -50,13 +50,51 @@ class Inspection:
             return None
         offered = next(use.frameworks for use in self.uses if use.algorithm == self.recommended)
         choices = f"--framework {frameworks.usual(offered)} --algorithm {self.recommended}"
-        return f"rl-scaffolder new {choices} --rollouts {shlex.quote(self.path)}"
+        keys = f" --keys {shlex.quote(self.keys)}" if self.keys else ""
+        return f"rl-scaffolder new {choices} --rollouts {shlex.quote(self.path)}{keys}"
+
+    @property
+    def verdict(self) -> str:
+        """What a person can do with them."""
+        if not self.summary["rollouts"]:
+            return f"Nothing of {self.path} can be used. {self._help()}"
+        if self.recommended is None:
+            return (
+                "No algorithm that is offered here can learn from them; see above what is missing."
+            )
+        first = next(use for use in self.uses if use.algorithm == self.recommended)
+        if first.weight == "warning":
+            return f"They could feed {first.algorithm}, but: {first.reason}."
+        words = f"They can feed {first.algorithm}"
+        if others := self._others("good"):
+            words += f", and also {others}"
+        if others := self._others("note"):
+            words += f"; {others} once it is chosen what becomes of rows with tools"
+        return f"{words}."
+
+    def _others(self, weight: Weight) -> str:
+        """Algorithms of a weight that can be rendered, beside the recommended one."""
+        alike = [use for use in self.uses if use.weight == weight and use.frameworks]
+        return ", ".join(use.algorithm for use in alike if use.algorithm != self.recommended)
+
+    def _help(self) -> str:
+        """What to do with lines in no form that is known."""
+        examples = self.summary["examples"].values()
+        said = next((each for each in examples if "no form that is known" in each), "")
+        if not said:
+            return "See the reasons above; the README has the forms that are read."
+        named = said.partition("its keys are ")[2]
+        return (
+            f"The records have the keys {named}. Say which of them hold what is read: "
+            "--keys prompt=... response=... reward=... ground_truth=..."
+        )
 
     def as_json(self) -> dict[str, Any]:
         """For scripts; without the samples, which are for reading."""
         summary = {name: value for name, value in self.summary.items() if name != "samples"}
         return {
             "path": self.path,
+            "verdict": self.verdict,
             "summary": summary,
             "findings": [{"weight": weight, "text": text} for weight, text in self.findings],
             "algorithms": [asdict(use) for use in self.uses],
@@ -65,34 +103,70 @@ class Inspection:
         }
 
 
-def inspect(path: str, *, glance: bool = False) -> Inspection:
+def inspect(path: str, *, glance: bool = False, keys: str = "") -> Inspection:
     """Read rollouts, or the beginning of each file for a glance.
+
+    Args:
+        keys: other names of what is read, `prompt=problem ground_truth=solution`.
 
     Raises:
         UnreadableRollouts: with the reason.
     """
-    look, survey, errors = (library.load(name) for name in ("survey.look", "survey", "errors"))
+    names = ("survey.look", "survey.findings", "survey.foreign", "errors")
+    look, told, foreign, errors = (library.load(name) for name in names)
     try:
-        found = look.survey_rollouts([path], limit=GLANCE if glance else None)
+        read_as = library.keys(keys)
+        limit = GLANCE if glance else None
+        summary = look.survey_rollouts([path], limit=limit, keys=read_as).summary()
+        form = None if summary.rollouts or path == "-" else foreign.form_of_all(path)
     except errors.UserError as error:
         raise UnreadableRollouts(error.problem, error.remedy) from None
+    if form is not None:
+        raise UnreadableRollouts(*form)
     import msgspec
 
-    summary = found.summary()
     plain = msgspec.to_builtins(summary)
-    uses = tuple(_uses(plain))
-    sentences = tuple((each.weight, each.text) for each in survey.findings(summary))
-    return Inspection(path, plain, sentences, uses, _recommended(plain, uses))
+    uses = tuple(uses_of(plain))
+    sentences = tuple((each.weight, each.text) for each in told.findings(summary))
+    counted = told.named(summary)
+    return Inspection(path, plain, sentences, uses, recommended(plain, uses), counted, keys)
 
 
-def look(path: str) -> Inspection | UserError:
+@cache
+def glance(path: str, keys: str = "") -> Inspection:
+    """The beginning of each file, read once.
+
+    Raises:
+        UnreadableRollouts: with the reason.
+    """
+    return inspect(path, glance=True, keys=keys)
+
+
+def tools_to_choose(answers: Mapping[str, Any]) -> tuple[int, Sequence[RowsWithTools]] | None:
+    """How many prompts of the rollouts speak of tools, and what may become of them; None where
+    there is nothing to choose, or it was chosen.
+    """
+    name, algorithm = str(answers.get("framework")), answers.get("algorithm")
+    path = machine.found(str(answers.get("rollouts", specs.default("rollouts"))))
+    if answers.get("rows_with_tools") or algorithm in OFFLINE or not path:
+        return None
+    try:
+        found = glance(str(path), str(answers.get("keys") or ""))
+    except UserError:
+        return None
+    ways = [way for way in frameworks.get(name).rows_with_tools if way != "refuse"]
+    # What runs the tools comes before what leaves them out.
+    return (found.with_tools, [*reversed(ways), "refuse"]) if found.with_tools else None
+
+
+def look(path: str, keys: str = "") -> Inspection | UserError:
     """What is in rollouts at a glance, or why there is nothing to be seen."""
     there = machine.found(path)
     if there is None:
         remedy = "They need not be yet; until then `make train` has nothing to read."
         return UnreadableRollouts(f"There is nothing at {path}.", remedy)
     try:
-        found = inspect(str(there), glance=True)
+        found = glance(str(there), keys)
     except UserError as error:
         return error
     if found.summary["rollouts"]:
@@ -123,64 +197,17 @@ def fitting(path: str, *, typed: bool = False) -> str | None:
         return None
 
 
-HELD_OUT = 0.1
-"""Of the tasks, when rows are prepared."""
-
-
-def rows(found: Inspection, kind: DatasetKind) -> int | None:
-    """About how many rows they give to train on; None where not all of them were looked at."""
-    summary, read = found.summary, library.load("data.read")
-    if summary["tasks"]["share"] < 1 or read.size_of(read.find([found.path])) > GLANCE:
-        return None
-    uses = summary["uses"]
-    judged = summary["solved"] if uses["judged"] else uses["answers"]
-    of_kind: dict[str, int] = {
-        "sft": judged,
-        "preference": uses["pairs"],
-        "unpaired": uses["good"] + uses["bad"],
-        "prompts": summary["tasks"]["count"],
-        "trajectories": uses["answers"],
+def tools_online(with_tools: int, prompts: int) -> list[str]:
+    """What frameworks do with prompts that speak of tools, a line each."""
+    found = [f"{with_tools:,} of {prompts:,} prompts have tools. Where nothing is chosen, online "
+             "training refuses them:"]  # fmt: skip
+    ways = {
+        "environment": "run in an environment of the project",
+        "drop": "left out",
     }
-    return math.ceil(of_kind[kind] * (1 - HELD_OUT))
-
-
-def _uses(summary: Mapping[str, Any]) -> Sequence[Use]:
-    offered = frameworks.discover()
-    return [
-        Use(
-            algorithm,
-            *_judged(algorithm, summary),
-            tuple(name for name, each in offered.items() if algorithm in each.algorithms),
-        )
-        for algorithm in ALGORITHMS
-    ]
-
-
-def _judged(algorithm: Algorithm, summary: Mapping[str, Any]) -> tuple[bool, str]:
-    """Whether an algorithm can use the rollouts, and why."""
-    tasks, rollouts, solved = summary["tasks"], summary["rollouts"], summary["solved"]
-    about = "" if tasks["share"] == 1 else "about "
-    kind = library.dataset_kind(algorithm)
-    uses = summary["uses"]
-    if kind == "preference":
-        words = f"{uses['pairs']:,} pairs of {about}{tasks['count']:,} tasks"
-        return uses["pairs"] > 0, words
-    if kind == "unpaired":
-        good, bad = uses["good"], uses["bad"]
-        return good > 0 and bad > 0, f"{good:,} good and {bad:,} bad answers"
-    if kind == "prompts":
-        truth = summary["marks"]["ground_truth"]
-        words = f"{about}{tasks['count']:,} tasks, {tasks['sometimes']:,} of them sometimes solved"
-        return tasks["count"] > 0, f"{words}; {truth:,} of {rollouts:,} rollouts say what is right"
-    if not uses["judged"]:
-        return uses["answers"] > 0, f"{uses['answers']:,} answers, without rewards"
-    return solved > 0, f"{solved:,} of {rollouts:,} rollouts solved their task"
-
-
-def _recommended(summary: Mapping[str, Any], uses: Sequence[Use]) -> str | None:
-    """Preferences where enough tasks have them, else what imitates the solved ones."""
-    possible = [use.algorithm for use in uses if use.feasible and use.frameworks]
-    tasks = summary["tasks"]
-    if "dpo" in possible and summary["uses"]["pairs"] >= DPO_SHARE * tasks["count"]:
-        return "dpo"
-    return "sft" if "sft" in possible else next(iter(possible), None)
+    for name, each in frameworks.discover().items():
+        if not OFFLINE.issuperset(each.algorithms):
+            listed = [f"--set rows_with_tools={way} ({said})" for way, said in ways.items()
+                      if way in each.rows_with_tools]  # fmt: skip
+            found.append(f"{name}: {' or '.join(listed)}")
+    return found

@@ -14,6 +14,7 @@ from scaffolder.vocabulary import (
     Algorithm,
     Generation,
     Pattern,
+    RowsWithTools,
     Scheduler,
     Sharding,
     Topology,
@@ -27,6 +28,9 @@ LONGEST_NAME = 100
 SHOWN = 100
 """Characters of a value that a message shows."""
 _PROJECT_NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?")
+
+
+_KEY = re.compile(r"[^\s=]+=[^\s=]+")
 
 
 def _project_name(value: str) -> str:
@@ -56,6 +60,16 @@ def _one_line(value: str) -> str:
 
 
 OneLine = Annotated[str, AfterValidator(_one_line)]
+
+
+def _keys(value: str) -> str:
+    words = value.split()
+    if not words or not all(_KEY.fullmatch(word) for word in words):
+        raise ValueError("must be name=key, or several with spaces between: prompt=problem")
+    return " ".join(words)
+
+
+Keys = Annotated[str, AfterValidator(_one_line), AfterValidator(_keys)]
 
 
 class _Answers(BaseModel):
@@ -88,6 +102,8 @@ class Training(_Answers):
     tuning: Tuning = "full"
     rollouts: OneLine = "rollouts.jsonl"
     """File or folder with the rollouts."""
+    keys: Keys | None = None
+    """Names that rollouts have for what is read, `prompt=problem ground_truth=solution`."""
     sequence_length: int = Field(default=4096, ge=16, le=10_000_000)
     """Longest row that is trained, tokens; of online algorithms prompt and response together."""
     global_batch_size: int | None = Field(default=None, ge=1, le=1_000_000)
@@ -134,6 +150,8 @@ class Sampling(_Answers):
     """Responses to one prompt, which are compared with each other."""
     completion_length: int = Field(default=1024, ge=1, le=1_000_000)
     """Longest response, tokens."""
+    rows_with_tools: RowsWithTools | None = None
+    """What becomes of rows that speak of tools. They are refused when absent."""
 
 
 class ProjectSpec(Details, Sampling, Training, Machines):

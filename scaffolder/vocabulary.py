@@ -36,6 +36,10 @@ Generation = Literal["transformers", "vllm_colocate", "sglang_colocate", "vllm_s
 """What writes the responses of online algorithms: the trainer itself, vLLM or SGLang on the GPUs of
 the trainer, or vLLM on GPUs of its own."""
 
+RowsWithTools = Literal["refuse", "drop", "environment"]
+"""What online training does with rows that speak of tools: stop, leave them out, or run the tools
+in an environment of the project."""
+
 Wish = Literal[
     "scale",
     "few_gpus",
@@ -70,6 +74,7 @@ TUNINGS: tuple[Tuning, ...] = get_args(Tuning)
 SHARDINGS: tuple[Sharding, ...] = get_args(Sharding)
 GENERATIONS: tuple[Generation, ...] = get_args(Generation)
 SCHEDULERS: tuple[Scheduler, ...] = get_args(Scheduler)
+ROWS_WITH_TOOLS: tuple[RowsWithTools, ...] = get_args(RowsWithTools)
 WISHES: tuple[Wish, ...] = get_args(Wish)
 ONLINE_WISHES: frozenset[Wish] = frozenset({"tools"})
 """Those that say nothing about algorithms which only read data."""
@@ -111,6 +116,9 @@ WORDS: dict[str, str] = {
     "own_system": "a training system of my own, or one that is not open",
     "cpu": "trying the whole path without a GPU",
     "pip": "installation with pip alone",
+    "environment": "the model calls them; environment.py runs them, and is yours to write",
+    "drop": "rows with tools are left out",
+    "refuse": "training stops at them, until this is chosen in the config",
     "amd": "AMD GPUs",
 }
 """What the words mean."""

@@ -1,6 +1,6 @@
 """The questions of `new` on a terminal. Writes no files, and prints nothing by itself."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 from scaffolder import answers as given_answers
@@ -19,6 +19,7 @@ from scaffolder.vocabulary import TRACKERS, WORDS
 FITS = "  (fits the rollouts)"
 OFFERED = ("algorithm", "topology", "pattern", "tuning", "generation")
 """Answers of which a framework has a list."""
+TOOLS = "rows_with_tools"
 SIZES = ("nodes", "gpus_per_node", "gpu_memory", "model")
 
 Tell = Callable[[Inspection | UserError | str], None]
@@ -71,7 +72,7 @@ class AboutRollouts(Conversation):
 
     def _glance(self, path: str) -> bool:
         """Look at the rollouts, and say what is found; whether there are any."""
-        found = rollouts.look(path)
+        found = rollouts.look(path, str(self.given.get("keys") or ""))
         self.tell(found)
         self.found = found if isinstance(found, Inspection) else None
         return self.found is not None
@@ -115,9 +116,20 @@ class Wizard(AboutRollouts):
         return single | known
 
     def order(self) -> Iterator[str]:
-        wanted = ("rollouts", "framework", *OFFERED, *SIZES, "tracker", "directory", "details")
+        wanted = (
+            "rollouts",
+            "framework",
+            *OFFERED,
+            TOOLS,
+            *SIZES,
+            "tracker",
+            "directory",
+            "details",
+        )
         for name in wanted:
             if name == "directory" and self._directory is not None:
+                continue
+            if name == TOOLS and self._rows_with_tools() is None:
                 continue
             if name not in self.given and not (name in OFFERED and self._is_settled(name)):
                 yield name
@@ -137,6 +149,8 @@ class Wizard(AboutRollouts):
             return self._ask_framework()
         if name in OFFERED:
             return self._ask_offered(name)
+        if name == TOOLS:
+            return self._ask_about_tools()
         if name == "tracker":
             return self.ask_word(name, TRACKERS, self.default(name))
         if name == "directory":
@@ -154,6 +168,18 @@ class Wizard(AboutRollouts):
         words = self._offered(name)
         fits = name == "algorithm" and self.fitting in words
         return self.ask_word(name, words, str(self.fitting) if fits else words[0])
+
+    def _rows_with_tools(self) -> tuple[int, Sequence[str]] | None:
+        """How many rows have tools, and what may become of them, where that has to be chosen."""
+        known = {name: value for name, value in self.answers.items() if name != TOOLS}
+        return rollouts.tools_to_choose(known) if {"framework", "algorithm"} <= set(known) else None
+
+    def _ask_about_tools(self) -> str:
+        found = self._rows_with_tools()
+        assert found is not None
+        with_tools, ways = found
+        self.say(f"{with_tools:,} prompts have tools.")
+        return self.ask_word(TOOLS, ways, ways[0])
 
     def _ask_directory(self) -> str:
         about, answers = ANSWERS["directory"], self.answers

@@ -10,9 +10,11 @@ from pathlib import Path
 import pytest
 
 from checked import ACCELERATE, CUSTOM, SMOKE, TRL, Copy, append, heavy, only, projects, put
-from conftest import Command
+from conftest import ROOT, Command
 from scaffolder import frameworks
 from scaffolder.check import check
+
+SHOP = ROOT / "examples" / "rollouts" / "shop.jsonl"
 
 
 @pytest.fixture
@@ -33,7 +35,7 @@ def test_nothing_is_wrong_with_what_new_writes(
     new: Copy, scaffold: Command, framework: str
 ) -> None:
     folder = new("p", "--framework", framework, "--algorithm", "sft")
-    (folder / "rollouts.jsonl").write_text("{}\n")
+    shutil.copy(SHOP, folder / "rollouts.jsonl")
     result = scaffold("check", "p")
     assert result.returncode == 0, result.stdout
     assert "warning" not in result.stdout

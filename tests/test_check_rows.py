@@ -308,3 +308,21 @@ def test_evaluation_and_report_name_what_a_template_refuses(model: Path, tmp_pat
     rows = write(tmp_path / "rows.jsonl", answered(messages[:1], messages[1]))
     trainer = Trainer("c.yaml", 64, "max_length", "cut", str(tmp_path / "model"))
     assert "refuses 1 rows" in measure([rows], trainer).why
+
+
+def test_the_report_measures_with_the_template_that_the_trainer_takes(
+    model: Path, tmp_path: Path
+) -> None:
+    """TRL marks Qwen3's turns with a template of its own, which keeps reasoning of all of them."""
+    template = shipped("qwen3")
+    assert template is not None
+    with_template(model, template).save_pretrained(tmp_path / "model")
+    rows = write(tmp_path / "rows.jsonl", reasoned())
+    lengths = []
+    for marked in (False, True):
+        settings = {"assistant_only_loss": marked}
+        named = ("c.yaml", 64, "max_length", "cut", str(tmp_path / "model"))
+        found = measure([rows], Trainer(*named, framework="trl", settings=settings))
+        assert found.tokens and found.exact
+        lengths.append(found.tokens.high)
+    assert lengths[1] > lengths[0] * 2

@@ -5,9 +5,11 @@ import json
 import re
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from conftest import BASE
 from inside import left_behind, outputs, small_spans, started
 from owned import (
     DATA,
@@ -24,6 +26,8 @@ from owned import (
     scripts,
 )
 from projects import render
+from rl_rollouts.data.normalise import normalise
+from rl_rollouts.data.rollout import Rollout
 from rollouts import chat, read, write
 from scripts import FILTER, PREPARE, counts, old_outputs
 
@@ -220,7 +224,7 @@ def test_arguments_are_text_in_own_rows_too(project: Path) -> None:
     ("arguments", "said"),
     [
         ("--output out.parquet", "sft rows are made by my_row, whose columns are not known, and"),
-        ("--keys messages=chat", "--keys: sft rows are made by my_row"),
+        ("--columns messages=chat", "--columns: sft rows are made by my_row"),
     ],
 )
 def test_what_needs_to_know_the_columns_is_refused(
@@ -506,6 +510,18 @@ def examples(readme: Path) -> dict[str, str]:
     """The Python blocks of a README by the function that they show."""
     blocks = re.findall(r"```python\n(.*?)```", readme.read_text("utf-8"), re.DOTALL)
     return {block.partition("def ")[2].partition("(")[0]: block.strip() for block in blocks}
+
+
+def test_the_examples_of_the_readme_take_prompts_without_an_answer() -> None:
+    shown = examples(BASE / "README.md.jinja")
+    names: dict[str, Any] = {"Rollout": Rollout}
+    for name in ("keep", "change"):
+        exec(shown[name], names)
+    asked = normalise(b'{"prompt": "What is 2 + 2?", "ground_truth": "4"}')
+    assert asked.reward is None and not asked.completion
+    assert names["keep"](asked) is True
+    changed = names["change"](asked)
+    assert changed.reward is None and changed.prompt[-1].text.endswith("one sentence.")
 
 
 @pytest.mark.parametrize(

@@ -77,7 +77,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
         self.send_response(200 if self.path == "/health" else 404)
         self.end_headers()
     def log_message(self, *_): pass
-http.server.ThreadingHTTPServer(("", int(words[words.index("--port") + 1])), Handler).serve_forever()
+address = "", int(words[words.index("--port") + 1])
+http.server.ThreadingHTTPServer(address, Handler).serve_forever()
 """
 """In place of vLLM's own, which needs a GPU: answers on /health after a while."""
 TRAINER = """

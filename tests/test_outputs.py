@@ -118,7 +118,7 @@ def test_large_outputs_are_divided_and_found_again(rollouts: Path) -> None:
 
 
 def test_keys_and_arguments_as_the_trainer_wants_them(rollouts: Path) -> None:
-    options = ("--kind", "sft", "--keys", "prompt=question", "--arguments", "text")
+    options = ("--kind", "sft", "--columns", "prompt=question", "--arguments", "text")
     assert prepare("custom", rollouts, "out.jsonl", *options, "--workers", "2").returncode == 0
     row = read(rollouts / "out.jsonl")[0]
     assert "prompt" not in row
@@ -126,7 +126,9 @@ def test_keys_and_arguments_as_the_trainer_wants_them(rollouts: Path) -> None:
     arguments = row["completion"][0]["tool_calls"][0]["function"]["arguments"]
     assert isinstance(arguments, str)
     assert json.loads(arguments).keys() == {"key0"}
-    done = prepare("custom", rollouts, "other.jsonl", "--kind", "sft", "--keys", "promt=question")
+    done = prepare(
+        "custom", rollouts, "other.jsonl", "--kind", "sft", "--columns", "promt=question"
+    )
     assert done.returncode == 2
     assert "promt" in done.stderr and "prompt" in done.stderr
 

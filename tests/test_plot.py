@@ -54,7 +54,7 @@ def test_the_page_has_a_chart_for_what_was_logged(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     html = (tmp_path / "curve.html").read_text("utf-8")
     assert titles(html) == [
-        "Reward", "Loss", "Response length, tokens", "Gradient norm", "Learning rate"
+        "Reward", "Loss", "Response length", "Gradient norm", "Learning rate"
     ]  # fmt: skip
     assert html.count('class="raw"') == 5 and html.count('class="mean"') == 5
     assert html.count("<polygon") == 1, "the spread of the reward"
@@ -116,7 +116,7 @@ def test_pairs_and_own_trainers_have_their_curves(tmp_path: Path) -> None:
     ]  # fmt: skip
     html = plot.page(tmp_path / "log.jsonl", entries)
     assert {"Rewards of pairs", "Pairs in the right order", "Margin of pairs"} <= {*titles(html)}
-    assert "Tokens a second" in titles(html) and "of 9" in html
+    assert "Throughput" in titles(html) and "of 9" in html
     assert "second" in re.findall(r'<circle class="(.*?)"', html)[2]
 
 
@@ -157,3 +157,51 @@ def test_the_log_of_verl_is_read_under_our_names(tmp_path: Path) -> None:
     assert read[3]["x/y"] == 2.0
     html = plot.page(tmp_path / "log.jsonl", read)
     assert "Reward" in html and "Gradient norm" in html
+
+
+def labels(html: str) -> list[tuple[str, float, str]]:
+    """Words, where they stand and to which side they reach, of a chart."""
+    found = re.findall(r'<text x="(.*?)" y=".*?" class="(.*?)">(.*?)</text>', html)
+    return [(unescape(words), float(x), side) for x, side, words in found]
+
+
+@pytest.mark.parametrize("values", [(-12345.6, -0.00012), (0.00001, 0.00002), (3, 3), (-0.0251, 0)])
+def test_no_label_is_clipped(values: tuple[float, float]) -> None:
+    drawn = chart("x", [Curve("x", list(enumerate(values)))], unit="% of responses")
+    found = labels(drawn)
+    assert len(found) > 4
+    for words, x, side in found:
+        wide = 6.2 * len(words)
+        start = x - wide if "end" in side else x if "start" in side else x - wide / 2
+        assert start >= 0 and start + wide <= 420, words
+
+
+@pytest.mark.parametrize(
+    ("value", "axis"), [(0.0, ("0", "1")), (0.3, ("0", "0.3")), (-2.0, ("-2", "0"))]
+)
+def test_a_constant_is_drawn_as_high_as_it_is(value: float, axis: tuple[str, str]) -> None:
+    drawn = chart("x", [Curve("x", [(1, value), (2, value), (3, value)])])
+    ticks = [words for words, _, side in labels(drawn) if side == "tick end"][:-1]
+    assert (ticks[0], ticks[-1]) == axis
+
+
+def test_axes_have_units(tmp_path: Path) -> None:
+    shares = [{"completions/clipped_ratio": 0.25, "mean_token_accuracy": 0.5}] * 3
+    entries = [{**each, **more} for each, more in zip(run_of(3), shares, strict=False)]
+    html = plot.page(tmp_path / "log.jsonl", entries)
+    for words in ("tokens", "% of responses", "% of tokens", "step 3", "25%", "L2 norm"):
+        assert f">{words}</text>" in html
+
+
+def test_a_reward_that_rises_while_responses_are_cut_is_no_success(tmp_path: Path) -> None:
+    entries = [{**each, "completions/clipped_ratio": 1.0} for each in run_of(20)]
+    html = plot.page(tmp_path / "log.jsonl", entries)
+    assert "100% of the responses are cut off at the limit" in html
+    assert "The reward rose" in html and "Good: " not in html
+
+
+def test_the_title_names_what_was_trained(tmp_path: Path) -> None:
+    smoke = plot.page(tmp_path / "my-project" / "smoke" / "run" / "log.jsonl", run_of(3))
+    assert "Smoke run of my-project" in smoke
+    own = plot.page(tmp_path / "my-project" / "outputs" / "mine" / "log.jsonl", run_of(3))
+    assert "Training of mine" in own

@@ -65,7 +65,7 @@ def run(command: list[str], folder: Path) -> Result:
         (PREPARE, ("sft", "preference"), ""),
         (PREPARE, ("preference", "sft"), "--pairs all --duplicates exact --min_reward 0.2"),
         (PREPARE, ("unpaired", "sft", "preference"), "--per_turn --reasoning tags"),
-        (PREPARE, ("sft", "preference"), "--keys completion=answer rejected=worse --whole"),
+        (PREPARE, ("sft", "preference"), "--columns completion=answer rejected=worse --whole"),
         (CUSTOM, KINDS, "--select best --arguments text"),
     ],
 )
@@ -183,7 +183,7 @@ def test_what_one_kind_cannot_use_stays_with_the_other(tmp_path: Path, rollouts:
         ("--kind sft prompts", 2, "out.prompts.jsonl is the name of the held-out prompts"),
         ("--kind preference trajectories", 2, "There are no trajectories rows for trl"),
         ("--kind preference --per_turn", 2, "--per_turn is not for preference data"),
-        ("--kind sft preference --keys nothing=x", 2, "sft and preference rows have no nothing"),
+        ("--kind sft preference --columns nothing=x", 2, "sft and preference rows have no nothing"),
         ("--kind sft preference --per_turn --select one", 2, "--select one takes one row a task"),
         ("--kind sft preference --min_margin 9", 1, "none is left to train on with preference"),
     ],

@@ -425,7 +425,7 @@ def test_what_the_model_cannot_do(
 def test_too_few_rows(project: Copy, algorithm: str, what: str) -> None:
     folder = project(algorithm)
     (folder / "training_data.jsonl").write_text("{}\n" * 3)
-    assert f"3 {what}, and a step takes 32: verl would train none" in only(folder).problem
+    assert f"there are 3 {what}, and a step takes 32 {what}" in only(folder).problem
 
 
 def test_held_out_rows_that_are_there(project: Copy) -> None:

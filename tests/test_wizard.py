@@ -10,7 +10,7 @@ import pexpect
 import pytest
 import yaml
 
-from conftest import Command
+from conftest import ROOT, Command
 from rollouts import record, says, write
 
 SIZES = ("How many machines", "How many GPUs", "How much memory", "Which model")
@@ -281,6 +281,25 @@ def test_what_was_given_is_judged_before_any_question(tmp_path: Path) -> None:
         assert said in flat, said
     code, text = ended(start(tmp_path, "q", "--framework", "tlr"))
     assert code == 2 and "did you mean trl" in text
+
+
+def test_what_becomes_of_tools_is_asked_and_what_is_taken_is_said(tmp_path: Path) -> None:
+    shop = str(ROOT / "examples" / "rollouts" / "shop.jsonl")
+    flags = ("--framework", "trl", "--algorithm", "grpo", "--rollouts", shop, "--tracker", "none")
+    wizard = start(tmp_path, "p", *flags, "--tuning", "full", "--generation", "transformers")
+    wizard.expect("40 prompts have tools. What becomes of them")
+    wizard.send(ENTER)
+    for question in SIZES:
+        wizard.expect(question)
+        wizard.send(ENTER)
+    wizard.expect("What it will do with these rollouts")
+    wizard.expect("53 prompts, 7 more held out; 35 with tools shown; 53 to train on")
+    wizard.expect("Write the project")
+    wizard.send(ENTER)
+    wizard.expect(pexpect.EOF)
+    wizard.close()
+    config = (tmp_path / "p" / "trl_config.yaml").read_text("utf-8")
+    assert "\nenvironment: environment:Shop" in config
 
 
 def test_rollouts_that_are_there_are_looked_at_and_decide_what_is_offered_first(

@@ -12,6 +12,7 @@ from .config import project, read_yaml
 from .data.called import demand_sendable
 from .data.filter import Rules, TaskRules
 from .data.hooks import NO_HOOKS, Hooks, Keep, in_use, project_read
+from .data.named import add_keys, keys_of
 from .data.normalise import Shape
 from .data.rows import Row, prompt
 from .engine.engine import EngineName
@@ -21,7 +22,7 @@ from .frameworks import known
 from .kinds import wanted_of
 from .pipeline import filter_rollouts, prepare
 from .report.trainer import trainer_of
-from .values import KINDS, Kind, assignment, demand, size
+from .values import KINDS, MAX_BAD_SHARE, Kind, assignment, demand, size
 
 SAMENESS = ("keep", "exact", "normalised")
 
@@ -42,8 +43,8 @@ def parser_of(description: str | None) -> argparse.ArgumentParser:
     add(
         "--max_bad_share",
         type=float,
-        default=0.01,
-        help="share of lines that may be no rollouts (default 0.01)",
+        default=MAX_BAD_SHARE,
+        help="share of lines that may be no rollouts (default %(default)s)",
     )
     add(
         "--shard_size",
@@ -68,7 +69,8 @@ def parser_of(description: str | None) -> argparse.ArgumentParser:
     )
     add("--keep_masked", action="store_true", help="rollouts that the environment masked")
     add("--keep_failed", action="store_true", help="rollouts that failed in the environment")
-    add("--reward_key", help="key of the reward (default: reward); a dot goes one level down")
+    add_keys(parser)
+    add("--reward_key", help="the same as --keys reward=..., where some records have none")
     add("--reward", type=float, help="reward of records that have none")
     return parser
 
@@ -110,6 +112,7 @@ def _shape(arguments: argparse.Namespace, **more: Any) -> Shape:
         incomplete=arguments.incomplete,
         reward=arguments.reward,
         reward_key=arguments.reward_key,
+        keys=keys_of(arguments.keys),
         **more,
     )
 
@@ -265,7 +268,14 @@ def _add_recipe(parser: argparse.ArgumentParser, config: str) -> None:
         default="object",
         help="arguments of calls: objects, as most chat templates want, or JSON text",
     )
-    add("--keys", nargs="+", type=assignment, default=[], help="other names: prompt=question")
+    add(
+        "--columns",
+        nargs="+",
+        type=assignment,
+        default=[],
+        metavar="NAME=COLUMN",
+        help="other names of what is written: prompt=question",
+    )
     add("--duplicates", choices=SAMENESS, default="keep", help="which rows are the same")
     add("--min_reward", type=float, help="lowest reward that is used")
     add(

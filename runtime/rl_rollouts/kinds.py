@@ -36,7 +36,7 @@ def wanted_of(
             "Prepare the prompts in a run of their own.",
         )
     columns = {kind: _columns(arguments, rows, framework, kind) for kind in kinds}
-    _demand_keys(arguments.keys, columns)
+    _demand_columns(arguments.columns, columns)
     _demand_use_of_per_turn(arguments, kinds)
     found = []
     for kind in kinds:
@@ -69,16 +69,18 @@ def _refuse_for_own_rows(arguments: argparse.Namespace, kind: Kind, row: Row) ->
     if arguments.output.suffix == ".parquet":
         problem = f"--output {arguments.output}: {made}, and parquet declares them."
         raise UserError(problem, "Write .jsonl.")
-    if arguments.keys:
-        raise UserError(f"--keys: {made}.", "Give them their names there, and leave out --keys.")
+    if arguments.columns:
+        raise UserError(
+            f"--columns: {made}.", "Give them their names there, and leave out --columns."
+        )
 
 
-def _demand_keys(keys: Sequence[tuple[str, str]], columns: Mapping[Kind, Columns]) -> None:
+def _demand_columns(keys: Sequence[tuple[str, str]], columns: Mapping[Kind, Columns]) -> None:
     """Refuse new names for keys that no row has."""
     known = list(dict.fromkeys(key for each in columns.values() for key in each))
     if unknown := sorted({old for old, _ in keys} - set(known)):
         raise UserError(
-            f"--keys: {' and '.join(columns)} rows have no {', no '.join(unknown)}.",
+            f"--columns: {' and '.join(columns)} rows have no {', no '.join(unknown)}.",
             f"They have {', '.join(known) or 'no fixed keys'}.",
         )
 
@@ -99,7 +101,7 @@ def _demand_use_of_per_turn(arguments: argparse.Namespace, kinds: Sequence[Kind]
 def _with_form(arguments: argparse.Namespace, wanted: Wanted) -> Wanted:
     """Rows with the names, and the arguments of calls, that were asked for."""
     row, columns = wanted.row, wanted.columns
-    names = {old: new for old, new in arguments.keys if old in columns}
+    names = {old: new for old, new in arguments.columns if old in columns}
     if arguments.arguments == "text":
         row = with_text_arguments(row)
     if names:

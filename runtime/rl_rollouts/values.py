@@ -25,6 +25,12 @@ KINDS: Mapping[str, Kind] = {
 """What each algorithm reads, whatever the framework. Trajectories are for code of one's own."""
 
 
+MAX_BAD_SHARE = 0.01
+"""Share of lines that may be no rollouts before scripts stop (`--max_bad_share`)."""
+IMITATED_FROM = 0.7
+"""Lowest reward that projects for sft keep (`--min_reward` in their Makefile)."""
+
+
 def size(text: str) -> int:
     """Bytes: 500MB, 4GiB, 1000000."""
     found = re.fullmatch(r"(\d+) ?([KMGT]?)(i?)B?", text.strip(), re.IGNORECASE)

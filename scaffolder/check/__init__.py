@@ -6,10 +6,10 @@ One file a subject; what only one framework knows stands in its adapter's `check
 from pathlib import Path
 
 from scaffolder import frameworks, project
-from scaffolder.check import files, keys, launch, scripts, versions
+from scaffolder.check import files, keys, launch, rows, scripts, versions
 from scaffolder.project import Finding
 
-SUBJECTS = (keys.check, files.check, versions.check, scripts.check, launch.check)
+SUBJECTS = (keys.check, files.check, versions.check, scripts.check, launch.check, rows.check)
 WEIGHTS = ("error", "warning", "note")
 
 

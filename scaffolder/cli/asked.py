@@ -33,6 +33,7 @@ def ask(
             if (chosen := _resolved(talk)) is None:
                 continue
             summary.show(chosen.target, chosen.spec, chosen.plan, talk.found)
+            glance.show_outlook(chosen.spec, chosen.plan)
             try:
                 if not confirm or talk.confirm():
                     return chosen, command_of(talk, whole=True), talk.found

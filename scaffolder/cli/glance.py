@@ -1,12 +1,15 @@
 """What a glance at the rollouts found, said between two questions."""
 
 import textwrap
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from scaffolder.errors import UserError
 
 if TYPE_CHECKING:
+    from scaffolder.plan import Plan
     from scaffolder.rollouts import Inspection
+    from scaffolder.spec import ProjectSpec
 
 WIDTH = 78
 SIGNS = {"good": "+", "warning": "!"}
@@ -21,11 +24,15 @@ def show(found: "Inspection | UserError | str") -> None:
         _show_trouble(found)
         return
     summary = found.summary
-    counted = f"{summary['rollouts']:,} rollouts of {summary['tasks']['count']:,} tasks"
+    counted = f"{found.counted} of {summary['tasks']['count']:,} tasks"
     _say("", f"{counted} at a glance; `rl-scaffolder inspect` says more:")
     for weight, sentence in found.findings:
         if weight in SIGNS:
             _say(f"{SIGNS[weight]} ", sentence)
+    if found.with_tools:
+        _say(
+            "! ", f"{found.with_tools:,} prompts have tools, of which online training has to know."
+        )
 
 
 def _show_trouble(error: UserError) -> None:
@@ -39,3 +46,30 @@ def _say(sign: str, text: str) -> None:
     first, other = f"  {sign}", "  " + " " * len(sign)
     wrapper = textwrap.TextWrapper(WIDTH, first, other, break_long_words=False)
     print(wrapper.fill(text))
+
+
+def show_outlook(spec: "ProjectSpec", plan: "Plan") -> None:
+    """What the trainer will do with the rollouts, where they are there and soon read."""
+    from scaffolder import forecast
+    from scaffolder.cli import inspect
+
+    path = forecast.soon_read(Path(spec.rollouts))
+    if path is None:
+        return
+    found = forecast.outlook(path, spec, plan)
+    print("\nWhat it will do with these rollouts:")
+    inspect.show_outlook(found)
+    if found.problem:
+        _say("! ", f"{found.problem}. {found.remedy}")
+    print()
+
+
+def show_tools(spec: "ProjectSpec") -> None:
+    """What will stop online training, where nobody was asked about rows with tools."""
+    from scaffolder import rollouts
+
+    if found := rollouts.tools_to_choose(spec.model_dump()):
+        with_tools, ways = found
+        choices = " or ".join(f"--set rows_with_tools={way}" for way in ways if way != "refuse")
+        said = f"{with_tools:,} prompts have tools, and training will refuse them: {choices}."
+        print(textwrap.fill(f"note: {said}", WIDTH, break_long_words=False, break_on_hyphens=False))

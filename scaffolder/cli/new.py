@@ -31,6 +31,7 @@ def new(
     generation: options.Generation = None,
     model: options.Model = None,
     rollouts: options.Rollouts = None,
+    keys: options.Keys = None,
     tracker: options.Tracker = None,
     answers: options.AnswersFile = None,
     assignments: options.Assignments = None,
@@ -49,7 +50,7 @@ def new(
     """Render a training project into DIR."""
     from scaffolder import answers as all_answers
     from scaffolder import render, resolving
-    from scaffolder.cli import asked, output, summary
+    from scaffolder.cli import asked, glance, output, summary
 
     words = assignments or []
     given = all_answers.gather_usable(answers, words, options.given(locals()))
@@ -76,6 +77,7 @@ def new(
             return
         if dry_run or not asking:
             summary.show(chosen.target, chosen.spec, chosen.plan, found)
+            glance.show_tools(chosen.spec)
         if dry_run:
             print("\n".join(project.files))
             print(f"\n{len(project.files)} files. Nothing was written (--dry-run).")

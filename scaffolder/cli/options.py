@@ -65,6 +65,7 @@ AnswersFile = Annotated[
         metavar="FILE", help="Answers as YAML or JSON; flags win.", rich_help_panel=CHOICES
     ),
 ]
+Keys = Annotated[str | None, _value("keys", "NAMES")]
 Assignments = Annotated[
     list[str] | None,
     typer.Option(
@@ -91,6 +92,7 @@ FLAGS = (
     "generation",
     "model",
     "rollouts",
+    "keys",
     "tracker",
 )
 """The answers that have an option of their own; all others are given with `--set`."""

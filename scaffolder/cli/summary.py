@@ -1,6 +1,5 @@
 """What will be written, in numbers, and what comes after it."""
 
-import math
 import shlex
 import sys
 import textwrap
@@ -26,7 +25,7 @@ def look(spec: "ProjectSpec", *, warn: bool) -> "Inspection | None":
 
     if not warn and machine.found(spec.rollouts) is None:
         return None
-    found = rollouts.look(spec.rollouts)
+    found = rollouts.look(spec.rollouts, spec.keys or "")
     if isinstance(found, rollouts.Inspection):
         return found
     print(f"warning: {found.problem} {found.remedy}", file=sys.stderr)
@@ -75,7 +74,7 @@ def summary(
         *([("generation", _generation(plan))] if plan.generation else []),
         ("rollouts", spec.rollouts if found else f"{spec.rollouts} (none there yet)"),
         ("one step", _step(plan)),
-        ("all steps", _steps(spec, plan, found)),
+        ("epochs", f"{spec.epochs:g}"),
         *_decides(plan),
         ("lengths", _lengths(spec, plan)),
         ("memory", memory),
@@ -99,18 +98,6 @@ def _step(plan: "Plan") -> str:
     said = f"{whole} ({spread} x {plan.data_parallel} GPU(s))"
     times = f"; {plan.updates} steps with what is generated at once" if plan.updates > 1 else ""
     return said + times
-
-
-def _steps(spec: "ProjectSpec", plan: "Plan", found: "Inspection | None") -> str:
-    """Passes over the data, and optimizer steps where the rows are known."""
-    from scaffolder import rollouts
-
-    epochs = f"{spec.epochs:g} epoch(s)"
-    rows = rollouts.rows(found, plan.dataset_kind) if found else None
-    if rows is None:
-        return f"{epochs}; how many steps depends on the rollouts"
-    steps = math.ceil(spec.epochs * rows * max(1, plan.responses) / plan.global_batch_size)
-    return f"about {steps:,} in {epochs} of about {rows:,} rows"
 
 
 def _decides(plan: "Plan") -> "Iterator[tuple[str, str]]":

@@ -16,6 +16,7 @@ from scaffolder.vocabulary import (
     Algorithm,
     Generation,
     Pattern,
+    RowsWithTools,
     Sharding,
     Topology,
     Tuning,
@@ -71,6 +72,8 @@ class Framework(ABC):
     """In order of preference."""
     generations: ClassVar[Sequence[Generation]] = ()
     """For online algorithms, in order of preference."""
+    rows_with_tools: ClassVar[Sequence[RowsWithTools]] = ("refuse", "drop")
+    """What its online algorithms can do with rows that speak of tools."""
     smoke_gpus: ClassVar[int] = 0
     """GPUs that `make smoke` needs; 0 where its trainer runs on a CPU."""
     usual: ClassVar[bool] = False
@@ -177,6 +180,7 @@ class Framework(ABC):
             "tuning": self.tunings,
             "sharding": self.shardings,
             "generation": () if algorithm in OFFLINE else self.generations,
+            "rows_with_tools": () if algorithm in OFFLINE else self.rows_with_tools,
         }
 
     def unsupported(self, spec: "ProjectSpec") -> list[str]:

@@ -9,7 +9,7 @@ prompts, for evaluate.py). The algorithm in the config decides the dataset kind,
     preference  prompt_messages, chosen_messages, rejected_messages   --data.prompt_key and others
     prompts     prompt, label                                         --data.input_key, label_key
 
-`--keys prompt=input label=answer` gives columns other names. `rl_rollouts.frameworks.openrlhf`
+`--columns prompt=input label=answer` gives columns other names. `rl_rollouts.frameworks.openrlhf`
 has the rows; parquet keeps tools and arguments as they are whatever their shape.
 """
 

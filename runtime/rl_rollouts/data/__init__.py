@@ -9,6 +9,7 @@ record.py         a line, decoded as far as it is read     items.py        its m
 normalise.py      a record becomes a Rollout, or a reason why it cannot
   forms.py        by its keys, in which form it is          reward.py       what it was worth
   fate.py         truncated, failed, masked                 beside.py       beside the content
+  named.py        its keys under other names
   responses.py    NeMo Gym's records                        chats.py        plain chat records
   conversation.py items become messages                     content.py, reasoning.py
   straight.py     the usual record at once, without the steps above

@@ -19,6 +19,7 @@ from ..errors import Damaged, SetAside, UserError
 from .called import HookFailed, called
 from .content import NO_IMAGES, is_text
 from .forms import is_input
+from .named import renamed
 from .normalise import Shape, head_of, place, rollout_of
 from .record import Record, demand_text, parse
 from .rollout import Head, Json, Rollout
@@ -77,8 +78,9 @@ def head_and_record(line: bytes, shape: Shape, hooks: Hooks) -> tuple[Head, Reco
         as `understand` does.
     """
     try:
-        record = parse(line)
-        head = head_of(record, line, shape)
+        named = renamed(line, shape.keys) if shape.keys else line
+        record = parse(named)
+        head = head_of(record, named, shape)
     except Damaged as reason:
         return _read_otherwise(line, shape, hooks, reason), None
     if hooks.read is not None and (head.reward is None or is_input(record)):
@@ -98,7 +100,8 @@ def rest_of(record: Record | None, head: Head, line: bytes, shape: Shape, hooks:
         assert isinstance(head, Rollout)
         return head
     try:
-        return rollout_of(record, head, line, shape)
+        named = renamed(line, shape.keys) if shape.keys else line
+        return rollout_of(record, head, named, shape)
     except Damaged as reason:
         return _read_otherwise(line, shape, hooks, reason)
 

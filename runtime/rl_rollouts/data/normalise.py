@@ -40,6 +40,8 @@ class Shape(msgspec.Struct, frozen=True):
     """Of records that have none."""
     reward_key: str | None = None
     """Where the reward stands; a dot goes one level down. None: under `reward`."""
+    keys: tuple[tuple[str, str], ...] = ()
+    """Other names of what is read, see `named.py`."""
 
 
 def normalise(line: bytes, shape: Shape = Shape()) -> Rollout:  # noqa: B008 (frozen)

@@ -13,11 +13,14 @@ Count = Callable[[list[Json], Any], int]
 REMEDY = "Run `make install`, or give --max_chars in its place."
 
 
-def counter(model: str, *, download: bool) -> Count:
+def counter(
+    model: str, *, download: bool, template: Callable[[Any], str | None] = lambda _: None
+) -> Count:
     """Counts tokens with the tokenizer of a model.
 
     Args:
         download: whether a tokenizer that is not on this machine may be fetched.
+        template: the chat template that a trainer takes in place of the tokenizer's.
 
     Raises:
         UserError: when there is no such tokenizer here, or it cannot chat.
@@ -34,8 +37,12 @@ def counter(model: str, *, download: bool) -> Count:
     if not tokenizer.chat_template:
         raise UserError(f"the tokenizer of {model} has no chat template", REMEDY)
 
+    taken = template(tokenizer)
+
     def count(messages: list[Json], tools: Any) -> int:
-        encoded = tokenizer.apply_chat_template(messages, tools=tools, return_dict=True)
+        encoded = tokenizer.apply_chat_template(
+            messages, tools=tools, chat_template=taken, return_dict=True
+        )
         return len(encoded["input_ids"])
 
     return count

@@ -13,6 +13,7 @@ from ..data.called import HookFailed, name_of_hook
 from ..data.filter import Rules, head_rules, removed_by, rollout_rules
 from ..data.hooks import Hooks, change, head_and_record, keeps, rest_of
 from ..data.keys import unread
+from ..data.named import renamed
 from ..data.normalise import Shape
 from ..data.read import Advance, Line, Span, lines
 from ..data.record import demand_text, is_utf8
@@ -185,7 +186,9 @@ class _Span:
     def _note_unread(self, data: bytes) -> None:
         noted = self.report.unread
         with suppress(*LEFT_OUT, msgspec.DecodeError, ValueError):
-            noted += (key for key, decisive in unread(data) if decisive and key not in noted)
+            keys = self._job.shape.keys
+            found = unread(renamed(data, keys) if keys else data)
+            noted += (key for key, decisive in found if decisive and key not in noted)
 
     def _kept(self, line: Line) -> Rollout | None:
         """The rollout of a line; None where a rule removes it. What is removed by its head is not

@@ -9,13 +9,17 @@
 Completions are whole: what follows the model's last turn is still there.
 """
 
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
 import msgspec
 
 from ..data.build import Judged, Pair, Trajectory
 from ..data.rollout import Message, Rollout, Tokens
 from ..data.rows import Prompt, Row, prompt
 from ..engine.parquet import columns
-from . import ConfigKeys
+from . import ConfigKeys, Training, count_of, value_of
 
 
 class Answered(msgspec.Struct):
@@ -104,6 +108,23 @@ def trajectories(trajectory: Trajectory) -> Steps:
         tools=trajectory.tools,
         tokens=trajectory.tokens,
         metadata=trajectory.metadata,
+    )
+
+
+def training(config: Mapping[str, Any], _: Path) -> Training:
+    """Defaults as custom_settings.py has them."""
+    algorithm = value_of(config, "algorithm", "sft")
+    batch, group = count_of(config, "global_batch_size", 32), count_of(config, "num_generations", 8)
+    online = algorithm == "grpo"
+    return Training(
+        algorithm,
+        rows=max(1, batch // group) if online else batch,
+        responses=batch if online else 0,
+        epochs=count_of(config, "epochs", 1.0),
+        max_steps=value_of(config, "max_steps"),
+        fill="next",
+        tools=value_of(config, "rows_with_tools", "refuse") if online else "show",
+        tools_key="rows_with_tools",
     )
 
 

@@ -18,7 +18,9 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
@@ -27,7 +29,7 @@ from ..data.rollout import Json, Message, Rollout, Tokens
 from ..data.rows import Row, conversation, json_text, text_of
 from ..engine.parquet import columns
 from ..errors import UserError
-from . import ConfigKeys
+from . import ConfigKeys, Training, count_of, value_of
 
 
 class Conversation(msgspec.Struct):
@@ -111,6 +113,38 @@ def trajectories(trajectory: Trajectory) -> Steps:
         tokens=trajectory.tokens,
         metadata=trajectory.metadata,
     )
+
+
+def training(config: Mapping[str, Any], _: Path) -> Training:
+    """Both trainers leave out what fills no step. Source: their data loaders (`drop_last`)."""
+    roots = [each for each in value_of(config, "defaults", []) if isinstance(each, str)]
+    online = "ppo_trainer" in roots
+    common: dict[str, Any] = {
+        "epochs": count_of(config, "trainer.total_epochs", 30 if online else 4),
+        "max_steps": value_of(config, "trainer.total_training_steps"),
+        "fill": "none",
+    }
+    if not online:
+        rows = count_of(config, "data.train_batch_size", 256)
+        return Training("sft", rows, **common)
+    rows = count_of(config, "data.train_batch_size", 1024)
+    several = "actor_rollout_ref.rollout.multi_turn"
+    paths = (f"{several}.function_tool_path", f"{several}.tool_config_path")
+    shown = any(value_of(config, path) for path in paths)
+    return Training(
+        str(value_of(config, "algorithm.adv_estimator", "gae")),
+        rows,
+        responses=rows * count_of(config, "actor_rollout_ref.rollout.n", 1),
+        tools="show" if shown else value_of(config, "data.rows_with_tools", "refuse"),
+        tools_key="data.rows_with_tools",
+        **common,
+    )
+
+
+def tools_of(row: Mapping[str, Any]) -> Any:
+    """Those of a row of prompts, which stand as JSON text."""
+    tools = (row.get("extra_info") or {}).get("tools")
+    return json.loads(tools) if isinstance(tools, str) else tools
 
 
 def reward_arguments(extra_info: Json) -> Json:

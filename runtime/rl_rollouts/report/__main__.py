@@ -8,10 +8,13 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from ..data.hooks import Hooks, project_read
+from ..data.named import add_keys, keys_of
 from ..engine import manifest
 from ..engine.write import Output
 from ..errors import UserError, run
+from ..frameworks import known
 from ..survey import SOLVED_FROM
+from ..survey.forecast import SUFFIX, Forecast, of_files
 from ..survey.look import survey_rollouts
 from .lengths import Lengths, measure
 from .page import Report, page
@@ -25,13 +28,16 @@ def main() -> None:
     arguments = _parser().parse_args()
     output: Path = arguments.output
     _refuse_overwriting(output, [*arguments.manifests, *arguments.data])
-    hooks = Hooks(read=project_read())
+    hooks, keys = Hooks(read=project_read()), keys_of(arguments.keys)
     report = Report(
         # Small files first: a mistake in them should not be found after reading the large ones.
         manifests=[manifest.read(path) for path in arguments.manifests],
         lengths=_lengths(arguments.data, arguments.config),
-        summary=survey_rollouts(arguments.rollouts, arguments.solved_from, hooks=hooks).summary(),
+        summary=survey_rollouts(
+            arguments.rollouts, arguments.solved_from, hooks=hooks, keys=keys
+        ).summary(),
         inputs=arguments.rollouts,
+        forecast=_forecast(arguments.data, arguments.config),
     )
     with Output(output) as file:
         file.write(page(report).encode())
@@ -47,6 +53,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     add = parser.add_argument
     add("--rollouts", nargs="+", required=True, help="files, folders, or - for stdin")
+    add_keys(parser)
     add(
         "--manifests",
         nargs="+",
@@ -69,6 +76,13 @@ def _parser() -> argparse.ArgumentParser:
 def _lengths(data: list[Path], config: Path | None) -> Lengths | None:
     trainer = trainer_of(config) if config else Trainer("")
     return measure(data, trainer) if data else None
+
+
+def _forecast(data: list[Path], config: Path | None) -> Forecast | None:
+    """What the trainer will do with the rows, where the config is a trainer's that says so."""
+    if config is None or len(data) != 1 or config.stem.removesuffix(SUFFIX) not in known():
+        return None
+    return of_files(data[0], config, known())
 
 
 def _refuse_overwriting(output: Path, inputs: Iterable[Path]) -> None:

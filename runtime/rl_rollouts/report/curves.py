@@ -15,6 +15,10 @@ FEW = 20
 """Fewer values than this are shown as they are."""
 SMOOTHED_OVER = 15
 """A mean is of this part of all values."""
+SAME = 1e-9
+"""Values that differ by less than this part of them are one."""
+LETTER_WIDTH, GAP = 7.3, 10
+"""Of a label, also in the larger letters of a small screen, and what stays free beside it."""
 MOST = 400
 """Places along the axis; of more values, the lowest and the highest at each place are drawn."""
 
@@ -28,9 +32,13 @@ class Curve(NamedTuple):
     """How far the single values lie around each point, where it is a mean."""
 
 
-def chart(title: str, curves: Sequence[Curve], *, from_zero: bool = False) -> Html:
-    """Curves over the same steps; the second has another colour."""
-    scale = _scale(curves, from_zero)
+def chart(title: str, curves: Sequence[Curve], *, from_zero: bool = False, unit: str = "") -> Html:
+    """Curves over the same steps; the second has another colour.
+
+    Args:
+        unit: of the values, above their axis; with a % they are shares, shown in hundredths.
+    """
+    scale = _scale(curves, from_zero, unit)
     bands = [_band(each, scale) for each in curves if each.spread]
     lines = [_lines(each, scale, "second" if at else "") for at, each in enumerate(curves)]
     words = "; ".join(map(_in_words, curves))
@@ -89,32 +97,44 @@ class _Scale(NamedTuple):
     first: float
     last: float
     ticks: list[float]
+    unit: str
+
+    @property
+    def left(self) -> float:
+        """Where the axis of the steps begins: beside the longest label of the other."""
+        return max(LEFT, GAP + LETTER_WIDTH * max(len(self.named(tick)) for tick in self.ticks))
+
+    def named(self, tick: float) -> str:
+        """A label of the values' axis."""
+        return f"{100 * tick:.3g}%" if "%" in self.unit else _brief(tick)
 
     def x(self, step: float) -> float:
-        width = WIDTH - LEFT - RIGHT
+        width = WIDTH - self.left - RIGHT
         if self.last == self.first:
-            return LEFT + width / 2
-        return LEFT + width * (step - self.first) / (self.last - self.first)
+            return self.left + width / 2
+        return self.left + width * (step - self.first) / (self.last - self.first)
 
     def y(self, amount: float) -> float:
         low, high = self.ticks[0], self.ticks[-1]
         return HEIGHT - BOTTOM - (HEIGHT - TOP - BOTTOM) * (amount - low) / (high - low)
 
 
-def _scale(curves: Sequence[Curve], from_zero: bool) -> _Scale:
+def _scale(curves: Sequence[Curve], from_zero: bool, unit: str) -> _Scale:
     steps = [step for each in curves for step, _ in each.points]
     values = [amount for each in curves for _, amount in each.points]
     for each in curves:
         values += [amount for side in _edges(each) for _, amount in side]
     low, high = min(values), max(values)
-    return _Scale(min(steps), max(steps), _ticks(min(low, 0.0) if from_zero else low, high))
+    constant = high - low <= SAME * max(abs(low), abs(high))
+    if from_zero or constant:  # what never changes is drawn as high as it is
+        low, high = min(low, 0.0), max(high, 0.0)
+    return _Scale(min(steps), max(steps), _ticks(low, high), unit)
 
 
 def _ticks(low: float, high: float) -> list[float]:
-    """Three to seven round numbers that hold everything."""
-    if high - low <= 1e-9 * max(abs(low), abs(high)):
-        around = abs(low) / 2 or 0.5
-        low, high = low - around, high + around
+    """Three to seven round numbers that hold everything; of nothing but zeros, from 0 to 1."""
+    if high == low:
+        high = low + 1
     size = 10.0 ** math.floor(math.log10(high - low))
     step = next(size * part for part in (0.2, 0.5, 1, 2, 5) if (high - low) / (size * part) <= 6)
     start, end = math.floor(low / step + 1e-9), math.ceil(high / step - 1e-9)
@@ -125,19 +145,20 @@ def _grid(scale: _Scale) -> Html:
     lines: list[Html] = []
     for at, tick in enumerate(scale.ticks):
         y = scale.y(tick)
-        lines.append(line(LEFT, WIDTH - RIGHT, y, y, "axis" if at == 0 else "grid"))
-        lines.append(text(_brief(tick), LEFT - 6, y + 4, "tick end"))
+        lines.append(line(scale.left, WIDTH - RIGHT, y, y, "axis" if at == 0 else "grid"))
+        lines.append(text(scale.named(tick), scale.left - 6, y + 4, "tick end"))
+    lines.append(text(scale.unit, 2, TOP - 5, "tick start"))
     *steps, last = _steps(scale)
     y = HEIGHT - BOTTOM + 16
     shown = [text(brief(step), scale.x(step), y, "tick") for step in steps]
-    return joined(*lines, *shown, text(brief(last), scale.x(last) + RIGHT, y, "tick end"))
+    return joined(*lines, *shown, text(f"step {brief(last)}", WIDTH - 2, y, "tick end"))
 
 
 def _steps(scale: _Scale) -> list[float]:
     """Round steps, and the last one."""
     if scale.first == scale.last:
         return [scale.last]
-    free = scale.last - (scale.last - scale.first) / 10
+    free = scale.last - (scale.last - scale.first) / 5
     ticks = _ticks(scale.first, scale.last)
     return [*(at for at in ticks if scale.first <= at < free and at == int(at)), scale.last]
 
@@ -223,7 +244,7 @@ def _tips(curves: Sequence[Curve], scale: _Scale) -> Html:
         [(step, 0.0) for step in sorted({s for each in curves for s, _ in each.points})]
     )
     known = [dict(each.points) for each in curves]
-    width = (WIDTH - LEFT - RIGHT) / max(len(steps), 1)
+    width = (WIDTH - scale.left - RIGHT) / max(len(steps), 1)
     tips: list[Child] = []
     for step, _ in steps:
         said = [

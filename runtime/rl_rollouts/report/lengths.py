@@ -50,7 +50,7 @@ def measure(files: Sequence[Path], trainer: Trainer) -> Lengths:
         UserError: for files that cannot be read, or rows that are no JSON objects.
     """
     rows, sample = sample_of(files)
-    count, tokenizer, why = _counter(trainer.model)
+    count, tokenizer, why = _counter(trainer)
     tokens, refused, long, full = Spread("log"), 0, 0, 0
     limit = trainer.limit or float("inf")
     for row in sample:
@@ -75,12 +75,13 @@ def estimate(messages: list[Json], tools: Any) -> int:
     return -(-len(text) // CHARACTERS_PER_TOKEN)
 
 
-def _counter(model: str | None) -> tuple[Count, str | None, str]:
+def _counter(trainer: Trainer) -> tuple[Count, str | None, str]:
     """How tokens are counted, with which tokenizer, and if with none, why."""
+    model = trainer.model
     if model is None:
         return estimate, None, "the config names no model"
     try:
-        return counter(model, download=False), model, ""
+        return counter(model, download=False, template=trainer.template), model, ""
     except UserError as error:
         return estimate, None, error.problem
 

@@ -7,6 +7,8 @@ import msgspec
 
 from ..engine.manifest import Manifest
 from ..survey import Finding, Summary, findings
+from ..survey.findings import word_for
+from ..survey.forecast import Forecast
 from . import sections
 from .lengths import Lengths
 from .markup import Html, element, joined
@@ -29,6 +31,8 @@ class Report(msgspec.Struct):
     """As they were given."""
     manifests: Sequence[Manifest] = ()
     lengths: Lengths | None = None
+    forecast: Forecast | None = None
+    """What the trainer will do with the rows."""
 
     @property
     def title(self) -> str:
@@ -37,13 +41,24 @@ class Report(msgspec.Struct):
 
     def findings(self) -> list[Finding]:
         """Those of the rollouts, and what the trainer will do to long rows."""
-        found = findings(self.summary)
+        found = [*_of_trainer(self.forecast), *findings(self.summary)]
         lengths = self.lengths
         if lengths is None or not lengths.rows or lengths.trainer.limit is None:
             return found
         if lengths.long:
             return [Finding("warning", verdict(lengths)), *found]
         return [*found, Finding("good", verdict(lengths))]
+
+
+def _of_trainer(forecast: Forecast | None) -> list[Finding]:
+    """What the trainer will do with rows as they are, whatever their length."""
+    if forecast is None:
+        return []
+    if forecast.problem:
+        return [Finding("warning", f"Training would stop: {forecast.problem}.")]
+    steps = "; ".join(forecast.steps_in_words()).removeprefix("steps    ")
+    words = forecast.rows_in_words()
+    return [Finding("good", f"The trainer takes {words}{f', in steps: {steps}' if steps else ''}.")]
 
 
 def page(report: Report) -> Html:
@@ -54,7 +69,7 @@ def page(report: Report) -> Html:
         sections.rewards(summary),
         sections.tasks(summary),
         sections.shape(summary),
-        tokens(report.lengths),
+        tokens(report.lengths, report.forecast),
         sections.tools(summary),
         samples(summary.samples),
         inputs(report.manifests),
@@ -95,7 +110,7 @@ def _figures(report: Report) -> list[tuple[str, Html]]:
     """The few numbers that come first, each with what it is a part of."""
     summary = report.summary
     tasks = summary.tasks
-    shown = [("rollouts", f"{summary.rollouts:,}", f"of {summary.read:,} lines")]
+    shown = [(word_for(summary), f"{summary.rollouts:,}", f"of {summary.read:,} lines")]
     if summary.rewards:
         shown += [
             ("tasks", f"{tasks.count:,}", "estimated" if tasks.share < 1 else ""),

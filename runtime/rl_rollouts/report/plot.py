@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 from ..engine.write import Output
 from ..errors import UserError, run
 from ..survey import Finding
+from ..survey.findings import Weight
 from .curves import Curve, chart, legend, value
 from .log import Entry, read
 from .markup import Html, element, joined
@@ -33,12 +34,26 @@ class Wanted(NamedTuple):
     spread: str = ""
     """Key of how far single values lie around the mean."""
     from_zero: bool = False
+    unit: str = ""
+    """Of the values; with a % they are shares."""
 
 
+CUT, ONE_REWARD = "Responses cut at the limit", "Groups with one reward"
+MOSTLY = 0.5
+"""A share of responses or groups from which on it is said."""
 CHARTS = (
-    Wanted("Reward", {"reward": "in training", "eval_reward": "held out"}, "reward_std"),
-    Wanted("Loss", {"loss": "in training", "eval_loss": "held out"}),
-    Wanted("Rewards of pairs", {"rewards/chosen": "chosen", "rewards/rejected": "rejected"}),
+    Wanted(
+        "Reward",
+        {"reward": "in training", "eval_reward": "held out"},
+        "reward_std",
+        unit="mean of the responses",
+    ),
+    Wanted("Loss", {"loss": "in training", "eval_loss": "held out"}, unit="as the trainer logs it"),
+    Wanted(
+        "Rewards of pairs",
+        {"rewards/chosen": "chosen", "rewards/rejected": "rejected"},
+        unit="as the loss compares them",
+    ),
     Wanted(
         "Pairs in the right order",
         {
@@ -48,6 +63,7 @@ CHARTS = (
             "eval_accuracy": "held out",
         },
         from_zero=True,
+        unit="% of pairs",
     ),
     Wanted(
         "Margin of pairs",
@@ -57,23 +73,26 @@ CHARTS = (
             "eval_rewards/margins": "held out",
             "eval_margin": "held out",
         },
+        unit="chosen less rejected",
     ),
     Wanted(
-        "Response length, tokens",
+        "Response length",
         {"completions/mean_length": "mean", "completions/max_length": "longest"},
         from_zero=True,
+        unit="tokens",
     ),
-    Wanted("Responses cut at the limit", {"completions/clipped_ratio": "share"}, from_zero=True),
-    Wanted("Groups with one reward", {"frac_reward_zero_std": "share"}, from_zero=True),
-    Wanted("Divergence from the reference", {"kl": "KL"}),
-    Wanted("Entropy", {"entropy": "in training", "eval_entropy": "held out"}),
+    Wanted(CUT, {"completions/clipped_ratio": "share"}, from_zero=True, unit="% of responses"),
+    Wanted(ONE_REWARD, {"frac_reward_zero_std": "share"}, from_zero=True, unit="% of groups"),
+    Wanted("Divergence from the reference", {"kl": "KL"}, unit="nats a token"),
+    Wanted("Entropy", {"entropy": "in training", "eval_entropy": "held out"}, unit="nats a token"),
     Wanted(
         "Tokens guessed right",
         {"mean_token_accuracy": "in training", "eval_mean_token_accuracy": "held out"},
+        unit="% of tokens",
     ),
-    Wanted("Gradient norm", {"grad_norm": "norm"}, from_zero=True),
-    Wanted("Learning rate", {"learning_rate": "rate"}, from_zero=True),
-    Wanted("Tokens a second", {"tokens_per_second": "tokens"}, from_zero=True),
+    Wanted("Gradient norm", {"grad_norm": "norm"}, from_zero=True, unit="L2 norm"),
+    Wanted("Learning rate", {"learning_rate": "rate"}, from_zero=True, unit="a step"),
+    Wanted("Throughput", {"tokens_per_second": "tokens"}, from_zero=True, unit="tokens a second"),
 )
 
 
@@ -119,7 +138,7 @@ def page(log: Path, entries: Sequence[Entry]) -> Html:
     charts = [(wanted, curves) for wanted, curves in drawn if curves]
     if not charts:
         raise UserError(f"{log} holds no value to draw.", "Wait until the run has logged a step.")
-    title = f"Training of {log.resolve().parent.name}"
+    title = _title(log.resolve().parent)
     header = element(
         "header",
         element("h1", title),
@@ -130,13 +149,20 @@ def page(log: Path, entries: Sequence[Entry]) -> Html:
     cards = [
         card(
             wanted.title,
-            chart(wanted.title, curves, from_zero=wanted.from_zero),
+            chart(wanted.title, curves, from_zero=wanted.from_zero, unit=wanted.unit),
             legend(curves) if len(curves) > 1 or curves[0].spread else None,
         )
         for wanted, curves in charts
     ]
     body = element("body", header, element("main", section("curves", "Curves", grid(*cards)).html))
     return joined(Html("<!doctype html>\n"), element("html", head(title), body, lang="en"))
+
+
+def _title(folder: Path) -> str:
+    """What was trained: `outputs/<run>`, or `<project>/smoke/run`."""
+    if (folder.parent.name, folder.name) == ("smoke", "run"):
+        return f"Smoke run of {folder.parent.parent.name}"
+    return f"Training of {folder.name}"
 
 
 Charts = Sequence[tuple[Wanted, list[Curve]]]
@@ -170,6 +196,19 @@ def _findings(entries: Sequence[Entry], charts: Charts) -> Iterator[Finding]:
             yield Finding(
                 "warning", f"{key} is no finite number at {odd:,} of {len(entries):,} steps."
             )
+    shares = {wanted.title: ends(curves[0])[1] for wanted, curves in charts}
+    if (cut := shares.get(CUT, 0)) > MOSTLY:
+        yield Finding(
+            "warning",
+            f"At the end {cut:.0%} of the responses are cut off at the limit: what they are worth "
+            "says little. Allow longer ones, or see why the model does not stop.",
+        )
+    if (same := shares.get(ONE_REWARD, 0)) > MOSTLY:
+        yield Finding(
+            "warning",
+            f"At the end {same:.0%} of the groups have one reward for all responses: nothing "
+            "is learned from them.",
+        )
     for wanted, curves in charts:
         first, last = ends(curves[0])
         if len(curves[0].points) < 2:
@@ -177,15 +216,10 @@ def _findings(entries: Sequence[Entry], charts: Charts) -> Iterator[Finding]:
         moved = f"from {value(first)} to {value(last)} (means of the first and the last fifth)"
         if wanted.title == "Reward":
             verb = "rose" if last > first else "did not rise: it went"
-            yield Finding("good" if last > first else "warning", f"The reward {verb} {moved}.")
+            weight: Weight = "warning" if last <= first else "note" if cut > MOSTLY else "good"
+            yield Finding(weight, f"The reward {verb} {moved}.")
         elif wanted.title == "Loss" and not _has(charts, "Reward"):
             yield Finding("good" if last < first else "warning", f"The loss went {moved}.")
-        elif wanted.title == "Groups with one reward" and last > 0.5:
-            yield Finding(
-                "warning",
-                f"At the end {last:.0%} of the groups have one reward for all responses: nothing "
-                "is learned from them.",
-            )
 
 
 def _has(charts: Charts, title: str) -> bool:

@@ -16,6 +16,9 @@ LOSSES = {"rejected": "bad", "set aside": "aside", "removed": "rest"}
 SIDES = {"training rows": "", "held-out rows": "rest"}
 SURVIVORS = ("kept", "rollouts")
 """Counts of what went on."""
+CHOICE = "not chosen"
+"""Counts of what was made of those, and does not stay."""
+BUILT = "turns, each a row"
 UNSET: tuple[Any, ...] = (None, [], "")
 REASONS = 60
 """The longest list of reasons, most frequent first."""
@@ -59,8 +62,9 @@ def _stage(manifest: Manifest) -> list[Child]:
     counts = manifest.counts
     read = total(counts.get("read", 0))
     losses = {name: value for name, value in counts.items() if isinstance(value, dict)}
+    out = {name: value for name, value in losses.items() if name != CHOICE}
     went_on = next((total(counts[name]) for name in SURVIVORS if name in counts), None)
-    parts = [(name, total(value), LOSSES.get(name, "aside")) for name, value in losses.items()]
+    parts = [(name, total(value), LOSSES.get(name, "aside")) for name, value in out.items()]
     if went_on is not None:
         name = next(name for name in SURVIVORS if name in counts)
         parts.insert(0, (name, went_on, "good"))
@@ -73,26 +77,41 @@ def _stage(manifest: Manifest) -> list[Child]:
         if isinstance(value, int) and name not in ("read", *SURVIVORS)
     ]
     bar = share_bar(f"Of {read:,} read", parts) if sum(count for _, count, _ in parts) else None
-    return [facts(others, "row") if others else None, bar, _rows(counts), _reasons(losses, read)]
+    wholes = dict.fromkeys(out, read) | {CHOICE: _built(counts)}
+    table_ = _reasons(losses, wholes)
+    return [facts(others, "row") if others else None, bar, _rows(manifest), table_]
 
 
-def _rows(counts: Mapping[str, int | dict[str, int]]) -> Html | None:
-    """On which side of the split the rows are."""
+def _rows(manifest: Manifest) -> Html | None:
+    """On which side of the split the rows are, and of what is built one by one, what was not
+    chosen. A pair is built of two rollouts, and is no part of them."""
+    counts = manifest.counts
     sides = [(name, total(counts.get(name, 0)), class_) for name, class_ in SIDES.items()]
-    return share_bar("Rows", sides) if any(count for _, count, _ in sides) else None
+    if not any(count for _, count, _ in sides):
+        return None
+    recipe = manifest.options.get("recipe")
+    paired = isinstance(recipe, dict) and recipe.get("kind") == "preference"
+    if not paired and (others := total(counts.get(CHOICE, 0))):
+        sides.append((CHOICE, others, "aside"))
+    return share_bar("Rows", sides)
 
 
-def _reasons(losses: dict[str, dict[str, int]], read: int) -> Html | None:
+def _built(counts: Mapping[str, int | dict[str, int]]) -> int:
+    """What could have been chosen."""
+    return total(counts.get(BUILT, counts.get("rollouts", 0)))
+
+
+def _reasons(losses: dict[str, dict[str, int]], wholes: Mapping[str, int]) -> Html | None:
     """Why anything was left out, stage by stage."""
     most = max((count for reasons in losses.values() for count in reasons.values()), default=0)
     rows: list[tuple[Child, ...]] = []
     for name, reasons in losses.items():
         for reason, count in _most_frequent(reasons):
             bar = meter(count, most, LOSSES.get(name, "aside"))
-            rows.append((reason, name, bar, f"{count:,}", percent(count, read)))
+            rows.append((reason, name, bar, f"{count:,}", percent(count, wholes[name])))
     if not rows:
         return note("Nothing was left out.")
-    head = ("reason", "stage", "", "lines", "of read")
+    head = ("reason", "stage", "", "count", "share")
     return table("What was left out, and why", head, rows, numeric=2)
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 
 from ..engine.manifest import Manifest
+from ..survey.findings import word_for
 from .numbers import number
 from .page import Report
 from .stages import total
@@ -18,7 +19,7 @@ def text(report: Report) -> str:
 
 def _figures(report: Report) -> Iterator[str]:
     summary = report.summary
-    yield f"{summary.rollouts:>12,}  rollouts of {summary.read:,} lines"
+    yield f"{summary.rollouts:>12,}  {word_for(summary)} of {summary.read:,} lines"
     yield f"{summary.tasks.count:>12,}  tasks"
     if summary.rewards:
         yield f"{number(summary.rewards.mean):>12}  mean reward"

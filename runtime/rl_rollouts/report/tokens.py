@@ -1,5 +1,6 @@
 """Training rows against the sequence length of the trainer."""
 
+from ..survey.forecast import Forecast
 from .charts import histogram
 from .lengths import CHARACTERS_PER_TOKEN, Lengths
 from .markup import Html, element, joined
@@ -7,7 +8,7 @@ from .numbers import of, percent
 from .tables import Section, bars_table, card, facts, grid, note, quantiles, section
 
 
-def tokens(lengths: Lengths | None) -> Section | None:
+def tokens(lengths: Lengths | None, forecast: Forecast | None = None) -> Section | None:
     """The section about lengths in tokens; None without training data."""
     if lengths is None:
         return None
@@ -27,7 +28,7 @@ def tokens(lengths: Lengths | None) -> Section | None:
                 facts(quantiles(lengths.tokens), "row"),
                 bars_table(title, bars, "tokens"),
             ),
-            card("At the trainer", _fate(lengths)),
+            card("At the trainer", _fate(lengths, forecast)),
         ),
     )
 
@@ -49,7 +50,7 @@ def verdict(lengths: Lengths) -> str:
 
 def _how(lengths: Lengths) -> str:
     if lengths.tokenizer:
-        return f"Measured with the tokenizer of {lengths.tokenizer}."
+        return f"Measured with the tokenizer of {lengths.tokenizer}, as the trainer writes chats."
     return f"Estimated: {CHARACTERS_PER_TOKEN} characters count as a token."
 
 
@@ -60,7 +61,7 @@ def _why(lengths: Lengths) -> str:
     return sample + (f"{lengths.why[0].upper()}{lengths.why[1:]}." if lengths.why else "")
 
 
-def _fate(lengths: Lengths) -> Html:
+def _fate(lengths: Lengths, forecast: Forecast | None) -> Html:
     trainer = lengths.trainer
     about = "" if lengths.exact else "about "
     pairs: list[tuple[str, str]] = [("training rows", f"{lengths.rows:,}")]
@@ -70,4 +71,9 @@ def _fate(lengths: Lengths) -> Html:
             (f"longer, will be {trainer.fate}", about + of(lengths.long, lengths.rows)),
             ("of these, prompt alone fills the limit", f"{about}{lengths.full:,}"),
         ]
-    return joined(element("p", verdict(lengths)), facts([*pairs, ("config", trainer.config)]))
+    words = [] if forecast is None else [forecast.rows_in_words(), *forecast.steps_in_words()]
+    return joined(
+        element("p", verdict(lengths)),
+        *(element("p", " ".join(each.split())) for each in words),
+        facts([*pairs, ("config", trainer.config)]),
+    )

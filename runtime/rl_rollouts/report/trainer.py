@@ -7,7 +7,7 @@ import msgspec
 
 from ..config import read_yaml
 from ..errors import UserError
-from ..frameworks import ConfigKeys, known
+from ..frameworks import ConfigKeys, known, value_of
 
 SUFFIX = "_config"
 
@@ -23,6 +23,22 @@ class Trainer(msgspec.Struct):
     model: str | None = None
     run: str | None = None
     """The name of the run."""
+    framework: str = ""
+    """Of the config, where that is known by its name."""
+    settings: dict[str, Any] = {}
+    """All that the config says."""
+
+    def template(self, tokenizer: Any) -> str | None:
+        """The chat template that it takes in place of the tokenizer's.
+
+        Raises:
+            UserError: when it cannot be looked at here.
+        """
+        own = getattr(known().get(self.framework), "chat_template", None)
+        try:
+            return own(tokenizer, self.settings) if own else None
+        except ImportError as error:
+            raise UserError(f"{error.name} is not installed here", "Run `make install`.") from None
 
 
 def trainer_of(path: Path) -> Trainer:
@@ -49,6 +65,8 @@ def trainer_of(path: Path) -> Trainer:
         keys.fates.get(str(_first(config, (keys.choice,))[1]), keys.fate),
         _text(_first(config, keys.model)[1]),
         _text(run),
+        path.stem.removesuffix(SUFFIX),
+        config,
     )
 
 
@@ -66,17 +84,8 @@ def _keys(path: Path, config: Any) -> ConfigKeys | None:
 
 def _first(config: Any, keys: tuple[str, ...]) -> tuple[str, Any]:
     """The first of these keys that is set, and its value."""
-    found = ((key, _value(config, key)) for key in keys)
+    found = ((key, value_of(config, key)) for key in keys)
     return next(((key, value) for key, value in found if value is not None), ("", None))
-
-
-def _value(config: Any, key: str) -> Any:
-    """The value of a key, written with dots or as levels."""
-    if key in config:
-        return config[key]
-    for name in key.split("."):
-        config = config.get(name) if isinstance(config, dict) else None
-    return config
 
 
 def _text(value: Any) -> str | None:

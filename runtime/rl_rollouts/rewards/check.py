@@ -20,6 +20,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from ..data.hooks import NO_HOOKS, Hooks, project_read
+from ..data.named import Keys, add_keys, keys_of
 from ..data.rollout import NULL, Rollout
 from ..engine.progress import progress
 from ..errors import UserError, run
@@ -28,6 +29,8 @@ from ..values import demand
 from .checked import BadReward, Score, load_score, reward_of
 from .recorded import chat, last_text, rollouts
 
+NO_RESPONSE = "no response"
+"""Why a prompt is not scored."""
 AGREE = 1e-6
 """Rewards that differ by less are the same."""
 WORST = 3
@@ -62,7 +65,7 @@ class Checked:
     def add(self, rollout: Rollout, score: Score) -> None:
         recorded = rollout.reward
         if recorded is None or not rollout.completion:
-            self.unusable["no reward" if recorded is None else "no response"] += 1
+            self.unusable["no reward" if rollout.completion else NO_RESPONSE] += 1
             return
         prompt, response = chat(rollout.prompt), last_text(rollout)
         truth = msgspec.json.decode(rollout.ground_truth)
@@ -98,6 +101,7 @@ def main() -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--input", nargs="+", required=True, help="rollouts: files or folders")
+    add_keys(parser)
     parser.add_argument("--limit", type=int, help="only the first rollouts")
     parser.add_argument("--rewards", default="rewards", help="module, or module:function")
     parser.add_argument("--solved_from", type=float, default=0.5, help="lowest reward that solves")
@@ -105,14 +109,18 @@ def main() -> None:
     arguments = parser.parse_args()
     demand("--limit", arguments.limit, math.inf, 1)
     score, hooks = load_score(arguments.rewards), Hooks(read=project_read())
-    checked = check(arguments.input, score, arguments.limit, hooks)
+    checked = check(arguments.input, score, arguments.limit, hooks, keys_of(arguments.keys))
     found = summary(checked, arguments.solved_from)
     print(json.dumps(found) if arguments.json else in_words(found))
     stop_when_useless(found, arguments.rewards)
 
 
 def check(
-    inputs: Sequence[str], score: Score, limit: int | None = None, hooks: Hooks = NO_HOOKS
+    inputs: Sequence[str],
+    score: Score,
+    limit: int | None = None,
+    hooks: Hooks = NO_HOOKS,
+    keys: Keys = (),
 ) -> Checked:
     """Score every rollout that can be read, by the library or by the project's `read`.
 
@@ -121,9 +129,16 @@ def check(
     """
     checked = Checked()
     with progress("scoring", limit, " rollouts") as bar:
-        for rollout in islice(rollouts(inputs, checked.unusable, hooks), limit):
+        for rollout in islice(rollouts(inputs, checked.unusable, hooks, keys), limit):
             checked.add(rollout, score)
             bar.update()
+    if checked.unusable and not checked.rows and set(checked.unusable) == {NO_RESPONSE}:
+        raise UserError(
+            f"These are {checked.unusable[NO_RESPONSE]:,} prompts without a response: there is "
+            "nothing to score.",
+            "`make check` tries the reward on them. To compare it with recorded rewards, give "
+            "rollouts.",
+        )
     if not checked.rows and not checked.failed:
         reasons = "; ".join(f"{count} x {why}" for why, count in checked.unusable.most_common(3))
         raise UserError(

@@ -8,6 +8,7 @@ import msgspec
 
 from ..data.called import HookFailed
 from ..data.hooks import NO_HOOKS, Hooks, understand
+from ..data.named import Keys
 from ..data.normalise import Shape
 from ..data.read import find, lines, spans
 from ..data.rollout import Message, Rollout
@@ -19,17 +20,20 @@ def rollouts(
     inputs: Sequence[str],
     unusable: Counter[str],
     hooks: Hooks = NO_HOOKS,
+    keys: Keys = (),
 ) -> Iterator[Rollout]:
     """All that can be read.
 
     Args:
         unusable: counts for what reason other lines cannot.
         hooks: of these `read` counts.
+        keys: other names of what is read.
     """
+    shape = Shape(images="keep", keys=keys)
     for span in spans(find(inputs), LARGEST_SPAN):
         for line in lines(span):
             try:
-                yield understand(line.data, Shape(images="keep"), hooks)
+                yield understand(line.data, shape, hooks)
             except Unusable as reason:
                 unusable[str(reason)] += 1
             except HookFailed as failed:

@@ -3,7 +3,10 @@
 `look.py` reads, `survey.py` counts, with `tasks.py`, `uses.py`, `names.py` and `content.py`;
 `summary.py` says what was counted, `findings.py` what of it matters. `spread.py` holds numbers,
 `bounded.py` what has names or hashes, `samples.py` the rollouts that are shown to a person. Nothing
-here depends on the order of the rollouts, nor on how surveys of parts are merged.
+of this depends on the order of the rollouts, nor on how surveys of parts are merged.
+
+`foreign.py` says what a file is that holds none, `forecast.py` what a trainer will do with the rows
+that were made of them.
 """
 
 from .findings import Finding, findings

@@ -4,6 +4,7 @@ from typing import Literal
 
 import msgspec
 
+from ..values import MAX_BAD_SHARE
 from .summary import Summary
 
 Weight = Literal["good", "note", "warning"]
@@ -28,6 +29,7 @@ def findings(summary: Summary) -> list[Finding]:
     found = [
         *_of_lines(summary),
         *_of_tasks(summary),
+        *_of_truth(summary),
         *_of_rollouts(summary),
         *_of_keys(summary),
     ]
@@ -47,10 +49,29 @@ def percent(part: int, whole: int) -> str:
     return f"{share:.1f}%".replace(".0%", "%") if share < 10 or share > 99 else f"{share:.0f}%"
 
 
+def word_for(summary: Summary) -> str:
+    """What the records are called: prompts, where nothing came back to any."""
+    only = 0 < summary.rollouts == summary.marks.inputs
+    return "prompts" if only else "rollouts"
+
+
+def named(summary: Summary) -> str:
+    """The records with their number."""
+    return f"{summary.rollouts:,} {word_for(summary)}"
+
+
 def _of_lines(summary: Summary) -> list[Finding]:
-    bad = sum(summary.rejected.values())
-    share = f"{bad:,} of {summary.read:,} lines ({percent(bad, summary.read)})"
-    return [Finding("warning", f"{share} could not be used.")] if bad else []
+    """What is left out, and whether filtering would stop at it."""
+    out, bad, read = sum(summary.rejected.values()), summary.damaged, summary.read
+    if not out:
+        return []
+    limit = f"{100 * MAX_BAD_SHARE:g}% (--max_bad_share)"
+    words = f"{out:,} of {read:,} lines ({percent(out, read)}) could not be used"
+    if bad > MAX_BAD_SHARE * read:
+        words += f", {bad:,} of them no rollouts: filter_rollouts.py stops at more than {limit}"
+    elif bad:
+        words += f", {bad:,} of them no rollouts; filter_rollouts.py would stop at {limit}"
+    return [Finding("warning", f"{words}.")]
 
 
 def _of_tasks(summary: Summary) -> list[Finding]:
@@ -62,11 +83,10 @@ def _of_tasks(summary: Summary) -> list[Finding]:
     if summary.rewards is not None:
         differing = f"{tasks.differing:,} of {all_tasks} have two or more different rewards"
         solved = f"{never} were never solved and {always} always"
+        made = summary.uses.pairs - summary.uses.compared
+        pairs = f", which give {made:,} pairs" if tasks.differing else ", and no pair comes of them"
         found = [
-            Finding(
-                "good" if tasks.differing else "warning",
-                f"{differing}: online algorithms learn from such tasks, and pairs come from them.",
-            ),
+            Finding("good" if tasks.differing else "warning", f"{differing}{pairs}."),
             Finding(
                 "note",
                 f"Of the tasks, {solved} (solved: a reward of {summary.solved_from:g} or more).",
@@ -82,6 +102,17 @@ def _of_tasks(summary: Summary) -> list[Finding]:
         text = f"{tasks.single:,} of {all_tasks} were attempted only once."
         found.append(Finding("note", text))
     return found
+
+
+def _of_truth(summary: Summary) -> list[Finding]:
+    """Whether the reward that projects begin with has something to compare with."""
+    known = summary.marks.ground_truth
+    words = f"{known:,} of {named(summary)} say what is right"
+    if known:
+        return [] if known == summary.rollouts else [Finding("note", f"{words}.")]
+    remedy = "name the key (--keys ground_truth=...), or write a reward that needs none"
+    text = f"{words}: online, the reward of a new project would give all the same; {remedy}."
+    return [Finding("warning", text)]
 
 
 def _of_keys(summary: Summary) -> list[Finding]:
@@ -106,9 +137,10 @@ def _of_keys(summary: Summary) -> list[Finding]:
 
 def _of_rollouts(summary: Summary) -> list[Finding]:
     rollouts, marks = summary.rollouts, summary.marks
+    silent = marks.unjudged - marks.inputs
     told: list[tuple[int, Weight, str]] = [
-        (marks.unjudged, "warning", "Without a reward, which some algorithms need (--reward_key)"),
-        (marks.inputs, "note", "Prompts to which nothing came back, for online algorithms"),
+        (silent, "warning", "Without a reward, which some algorithms need (--keys reward=...)"),
+        (marks.inputs, "note", "Prompts to which nothing came back, for online algorithms alone"),
         (marks.pairs, "good", "Pairs of a chosen and a rejected answer"),
         (marks.failed, "warning", "Failed in the environment or the model's server"),
         (marks.unknown_calls, "warning", "Calls of a tool whose schema is not in the record"),
@@ -120,7 +152,7 @@ def _of_rollouts(summary: Summary) -> list[Finding]:
         (marks.turn_rewards, "good", "With a reward for each turn"),
     ]
     return [
-        Finding(weight, f"{text}: {count:,} of {rollouts:,} rollouts ({percent(count, rollouts)}).")
+        Finding(weight, f"{text}: {count:,} of {named(summary)} ({percent(count, rollouts)}).")
         for count, weight, text in told
         if count and (weight != "note" or count >= WORTH_A_NOTE * rollouts)
     ]

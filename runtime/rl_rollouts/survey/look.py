@@ -2,15 +2,17 @@
 
 from collections.abc import Sequence
 from functools import partial
+from pathlib import Path
 
 from ..data.called import HookFailed
 from ..data.hooks import NO_HOOKS, Hooks, understand
+from ..data.named import Keys, renamed
 from ..data.normalise import Shape
-from ..data.read import Advance, Span, find, is_stream, lines, size_of, spans
+from ..data.read import Advance, Span, find, is_stream, lines, name_of, size_of, spans
 from ..engine.engine import processors, start
 from ..engine.progress import progress
 from ..engine.run import LARGEST_SPAN, SMALLEST_SPAN, SPANS_PER_WORKER
-from ..errors import Unusable
+from ..errors import Damaged, Unusable
 from . import SOLVED_FROM, Survey
 
 
@@ -21,6 +23,7 @@ def survey_rollouts(
     workers: int = 0,
     limit: int | None = None,
     hooks: Hooks = NO_HOOKS,
+    keys: Keys = (),
 ) -> Survey:
     """Read rollouts and count what is in them; nothing is written.
 
@@ -30,6 +33,7 @@ def survey_rollouts(
         workers: processes; 0 takes one a processor, for inputs that are worth it.
         limit: bytes that are read, in equal parts of all files; None reads all.
         hooks: of these `read` counts.
+        keys: other names of what is read.
 
     Raises:
         UserError: for paths that are not there or cannot be read.
@@ -42,7 +46,8 @@ def survey_rollouts(
     size = max(SMALLEST_SPAN, min(LARGEST_SPAN, total // (SPANS_PER_WORKER * workers)))
     found = Survey(solved_from)
     share = None if limit is None else limit // len(files)
-    step = partial(_survey_span, solved_from=solved_from, limit=share, hooks=hooks)
+    shape = Shape(tokens=True, keys=keys)
+    step = partial(_survey_span, solved_from=solved_from, limit=share, shape=shape, hooks=hooks)
     with progress("reading", total or None, "B") as bar, start("local", workers) as engine:
         if engine.alone:
             step = partial(step, advance=lambda more, _: bar.update(more))
@@ -58,11 +63,12 @@ def _survey_span(
     span: Span,
     solved_from: float,
     limit: int | None,
+    shape: Shape,
     hooks: Hooks,
     advance: Advance = lambda *_: None,
 ) -> tuple[Survey, int]:
     """The survey of one span, and how many bytes it has."""
-    survey, shape, size = Survey(solved_from), Shape(tokens=True), 0
+    survey, size = Survey(solved_from), 0
     for line in lines(span, advance):
         size += len(line.data)
         if limit is not None and line.offset >= limit:
@@ -70,9 +76,18 @@ def _survey_span(
         try:
             rollout = understand(line.data, shape, hooks)
         except Unusable as reason:
-            survey.reject(str(reason))
+            survey.reject(str(reason), damaged=isinstance(reason, Damaged) and line.ended)
         except HookFailed as failed:
             raise failed.on(span, line.data, line.number) from failed
         else:
-            survey.add(rollout, line.data)
+            survey.add(rollout, _as_read(line.data, shape.keys))
+    survey.note_file(name_of(Path(span.file)))
     return survey, size
+
+
+def _as_read(line: bytes, keys: Keys) -> bytes:
+    """A line under the names that are read, also where the project has read it."""
+    try:
+        return renamed(line, keys) if keys else line
+    except Damaged:
+        return line

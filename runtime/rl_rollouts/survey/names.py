@@ -1,7 +1,7 @@
 """What is counted by name: agents, tools, reasons."""
 
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -10,7 +10,7 @@ from ..data.rollout import Rollout
 from ..data.same import hash_of
 from .bounded import Sampled
 from .spread import Spread
-from .summary import Agent, Key, Tool
+from .summary import Agent, File, Key, Tool
 
 MOST_NAMES = 200
 """Of a kind, that are told apart."""
@@ -100,36 +100,74 @@ class Keys:
         return sorted(keys, key=lambda each: (-each.decisive, -each.records, each.name))
 
 
+class Reason(NamedTuple):
+    """Lines that could not be used for one reason."""
+
+    words: str
+    lines: int
+    example: str
+    """All that was said of one of them, of several the first in the alphabet."""
+
+
 class Reasons:
     """Lines that could not be used, by reason."""
 
     def __init__(self) -> None:
-        self.lines = 0
-        self._reasons: Sampled[tuple[str, int]] = Sampled(MOST_NAMES)
+        self.lines = self.damaged = 0
+        self._reasons: Sampled[Reason] = Sampled(MOST_NAMES)
 
-    def add(self, reason: str) -> None:
+    def add(self, reason: str, *, damaged: bool) -> None:
         """Count a line. What follows a colon is about this line alone."""
         self.lines += 1
+        self.damaged += damaged
         general = reason.split(":", maxsplit=1)[0]
-        self._reasons.add(hash_of(general), (short(general), 1), _merged_reasons)
+        one = Reason(short(general), 1, short(reason))
+        self._reasons.add(hash_of(general), one, _merged_reasons)
 
     def merge(self, other: "Reasons") -> None:
         self.lines += other.lines
+        self.damaged += other.damaged
         self._reasons.merge(other._reasons, _merged_reasons)
+
+    def examples(self) -> dict[str, str]:
+        """What was said of one line of each reason, where that is more."""
+        held = sorted(self._reasons.values())
+        return {words: example for words, _, example in held if example != words}
 
     def summary(self) -> dict[str, int]:
         """Most frequent first."""
         found: dict[str, int] = {}
-        for reason, lines in self._reasons.values():
+        for reason, lines, _ in self._reasons.values():
             found[reason] = found.get(reason, 0) + lines
         if others := self.lines - sum(found.values()):
             found["other reasons"] = found.get("other reasons", 0) + others
         return dict(sorted(found.items(), key=lambda each: (-each[1], each[0])))
 
 
-def short(name: str) -> str:
-    """A name as it is shown."""
-    return name if len(name) <= LONGEST_NAME else f"{name[:LONGEST_NAME]}…"
+class Files:
+    """What each file holds."""
+
+    def __init__(self) -> None:
+        self._files: Sampled[File] = Sampled(MOST_NAMES)
+
+    def add(self, name: str, rollouts: int, reasons: Reasons) -> None:
+        said = next(iter(reasons.summary()), "")
+        lines = rollouts + reasons.lines
+        one = File(short(name, at_end=True), lines, rollouts, reasons.damaged, said)
+        self._files.add(hash_of(name), one, _merged_files)
+
+    def merge(self, other: "Files") -> None:
+        self._files.merge(other._files, _merged_files)
+
+    def summary(self) -> list[File]:
+        return sorted(self._files.values(), key=lambda each: each.name)
+
+
+def short(name: str, *, at_end: bool = False) -> str:
+    """A name as it is shown: its beginning, or of a path its end."""
+    if len(name) <= LONGEST_NAME:
+        return name
+    return f"…{name[-LONGEST_NAME:]}" if at_end else f"{name[:LONGEST_NAME]}…"
 
 
 def _merged_agents(one: AgentCount, other: AgentCount) -> AgentCount:
@@ -151,8 +189,14 @@ def _merged_tools(one: Tool, other: Tool) -> Tool:
     return one
 
 
-def _merged_reasons(one: tuple[str, int], other: tuple[str, int]) -> tuple[str, int]:
-    return one[0], one[1] + other[1]
+def _merged_reasons(one: Reason, other: Reason) -> Reason:
+    return Reason(one.words, one.lines + other.lines, min(one.example, other.example))
+
+
+def _merged_files(one: File, other: File) -> File:
+    reason = min(filter(None, (one.reason, other.reason)), default="")
+    rollouts, lines = one.rollouts + other.rollouts, one.lines + other.lines
+    return File(one.name, lines, rollouts, one.damaged + other.damaged, reason)
 
 
 @lru_cache(maxsize=64)

@@ -62,18 +62,36 @@ class Marks(msgspec.Struct):
 
 
 class Uses(msgspec.Struct):
-    """Rows that could be made of what is neither masked nor failed."""
+    """Rows that could be made of what filtering keeps: neither masked, failed nor truncated."""
 
+    kept: int = 0
+    """All that is left."""
+    compared: int = 0
+    """Of these a chosen and a rejected answer in one record."""
     answers: int = 0
     """Rollouts with an answer of the model."""
     judged: int = 0
     """Of these with a reward."""
+    best: int = 0
+    """Of these with one of at least `IMITATED_FROM`."""
     good: int = 0
     """Solved, and chosen sides of pairs."""
     bad: int = 0
     """Not solved, and rejected sides."""
     pairs: int = 0
     """Preference pairs, one of each prompt, beside those that stand in the file."""
+
+
+class File(msgspec.Struct):
+    """What one file holds; of very many files some are listed."""
+
+    name: str
+    lines: int
+    rollouts: int
+    damaged: int
+    """Lines that are no rollouts."""
+    reason: str
+    """Why lines could not be used; of several reasons the most frequent of a part of it."""
 
 
 class Key(msgspec.Struct):
@@ -129,6 +147,12 @@ class Tasks(msgspec.Struct):
     """Never, ten steps between, always."""
     rollouts: Figures | None
     """Rollouts of a task."""
+    asked: int
+    """With a rollout that filtering keeps, whose prompt online algorithms answer anew."""
+    tools: int
+    """Of these with tools."""
+    truths: int
+    """Of these saying what is right."""
 
 
 class Copies(msgspec.Struct):
@@ -189,6 +213,11 @@ class Summary(msgspec.Struct):
     read: int
     rejected: dict[str, int]
     """Lines that could not be used, by reason, most frequent first."""
+    damaged: int
+    """Of these no rollouts; the others are set aside, however many they are."""
+    examples: dict[str, str]
+    """All that was said of one of them, for reasons that say more of each."""
+    files: list[File]
     rollouts: int
     solved: int
     rewards: Figures | None

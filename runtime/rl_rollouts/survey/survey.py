@@ -6,7 +6,7 @@ from ..data.rollout import NULL, Rollout
 from ..data.same import conversation, hash_of, said
 from .bounded import Sampled
 from .content import characters, has_images
-from .names import Agents, Keys, Reasons, Tools
+from .names import Agents, Files, Keys, Reasons, Tools
 from .samples import Samples
 from .spread import Spread
 from .summary import Copies, Marks, Summary
@@ -35,6 +35,7 @@ class Survey:
         self._texts: Sampled[int] = Sampled(MOST_TEXTS)
         self._agents = Agents()
         self._reasons = Reasons()
+        self._files = Files()
         self._samples = Samples()
         self._tasks = TaskCounts()
         self._tools = Tools()
@@ -54,15 +55,23 @@ class Survey:
         self._texts.add(text, 1, int.__add__)
         self._agents.add(rollout.agent, reward, solved)
         self._samples.add(rollout, text, solved)
-        self._tasks.add(rollout.task, prompt, reward, solved)
+        self._tasks.add(rollout, prompt, reward, solved)
         self._add_sizes(rollout)
         self._add_marks(rollout)
         self._keys.add(line)
         self._uses.add(rollout, line)
 
-    def reject(self, reason: str) -> None:
-        """Count a line that could not be used."""
-        self._reasons.add(reason)
+    def reject(self, reason: str, *, damaged: bool = True) -> None:
+        """Count a line that could not be used.
+
+        Args:
+            damaged: whether it is no rollout; of such lines a project bears only a share.
+        """
+        self._reasons.add(reason, damaged=damaged)
+
+    def note_file(self, name: str) -> None:
+        """Say of which file all is that was counted, before anything is merged."""
+        self._files.add(name, self._rollouts, self._reasons)
 
     def merge(self, other: "Survey") -> None:
         """Add what was counted of other rollouts; the other survey is used up."""
@@ -77,6 +86,7 @@ class Survey:
         self._texts.merge(other._texts, int.__add__)
         self._agents.merge(other._agents)
         self._reasons.merge(other._reasons)
+        self._files.merge(other._files)
         self._samples.merge(other._samples)
         self._tasks.merge(other._tasks)
         self._tools.merge(other._tools)
@@ -91,6 +101,9 @@ class Survey:
             solved_from=self._solved_from,
             read=rollouts + self._reasons.lines,
             rejected=self._reasons.summary(),
+            damaged=self._reasons.damaged,
+            examples=self._reasons.examples(),
+            files=self._files.summary(),
             rollouts=rollouts,
             solved=self._solved,
             rewards=self._rewards.figures(),

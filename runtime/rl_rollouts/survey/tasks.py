@@ -5,13 +5,16 @@ import math
 import msgspec
 
 from ..data.normalise import number_of
+from ..data.rollout import NULL, Rollout
 from ..data.same import hash_of
 from .bounded import Sampled
 from .spread import spread_of
 from .summary import Bar, Tasks
+from .uses import is_removed
 
 MOST_TASKS = 200_000
 """Tasks and prompts that are held, each in about 300 bytes; of more, a sample."""
+NO_TOOLS = (bytes(NULL), b"[]")
 STEPS = 10
 """Of pass rates between never and always."""
 
@@ -24,6 +27,10 @@ class Task(msgspec.Struct, gc=False):
     low: float
     high: float
     """The first is above the second where no rollout has a reward."""
+    asked: bool = False
+    """Whether filtering keeps a rollout; of those, whether there are tools, and a ground truth."""
+    tools: bool = False
+    truth: bool = False
 
     @property
     def step(self) -> int:
@@ -43,10 +50,15 @@ class TaskCounts:
         self._numbers: Sampled[tuple[int, int]] = Sampled(MOST_TASKS)
         """For each agent's number of tasks the smallest and the largest hash of its prompts."""
 
-    def add(self, task: str, prompt: int, reward: float | None, solved: bool) -> None:
+    def add(self, rollout: Rollout, prompt: int, reward: float | None, solved: bool) -> None:
+        task = rollout.task
         key = hash_of(task)
         low, high = (math.inf, -math.inf) if reward is None else (reward, reward)
-        self._tasks.add(key, Task(1, int(solved), low, high), _merged)
+        asked = not is_removed(rollout)
+        tools = asked and bytes(rollout.tools) not in NO_TOOLS
+        truth = asked and bytes(rollout.ground_truth) != bytes(NULL)
+        one = Task(1, int(solved), low, high, asked, tools, truth)
+        self._tasks.add(key, one, _merged)
         self._in_tasks.add(prompt, (key, key), _range)
         if number := number_of(task):
             self._numbers.add(hash_of(number), (prompt, prompt), _range)
@@ -76,6 +88,9 @@ class TaskCounts:
             shared_prompts=self._in_tasks.scaled(shared),
             pass_rates=_bars(steps),
             rollouts=spread_of(task.rollouts for task in tasks).figures(),
+            asked=scaled(sum(task.asked for task in tasks)),
+            tools=scaled(sum(task.tools for task in tasks)),
+            truths=scaled(sum(task.truth for task in tasks)),
         )
 
 
@@ -84,6 +99,9 @@ def _merged(one: Task, other: Task) -> Task:
     one.solved += other.solved
     one.low = min(one.low, other.low)
     one.high = max(one.high, other.high)
+    one.asked |= other.asked
+    one.tools |= other.tools
+    one.truth |= other.truth
     return one
 
 

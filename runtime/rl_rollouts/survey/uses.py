@@ -3,11 +3,15 @@
 from array import array
 from typing import NamedTuple
 
+import msgspec
+
 from ..data.build import demand_answer, demand_reward, mark, parting
+from ..data.filter import Rules, head_rules, removed_by
 from ..data.rollout import Rollout
 from ..data.same import hash_of
 from ..engine.choose import is_pair
 from ..errors import Unusable
+from ..values import IMITATED_FROM
 from .bounded import Sampled
 from .summary import Uses
 
@@ -36,11 +40,13 @@ class UseCounts:
         self._groups: Sampled[tuple[Side, Side]] = Sampled(MOST_GROUPS)
 
     def add(self, rollout: Rollout, line: bytes) -> None:
-        """Count a rollout as preparing does, which removes what is masked or failed."""
-        if rollout.masked or rollout.failed:
+        """Count a rollout as filtering and preparing do."""
+        if is_removed(rollout):
             return
         counts = self._counts
+        counts.kept += 1
         if rollout.worse is not None:
+            counts.compared += 1
             counts.pairs += 1
             counts.good += 1
             counts.bad += 1
@@ -52,6 +58,7 @@ class UseCounts:
         except Unusable:
             return
         counts.judged += 1
+        counts.best += reward >= IMITATED_FROM
         counts.good += reward >= self._good_from
         counts.bad += reward < self._good_from
         group = hash_of(rollout.tools, hash_of(rollout.task))
@@ -67,7 +74,15 @@ class UseCounts:
         found = sum(_is_pair(*ends) for ends in self._groups.values())
         counts = self._counts
         pairs = counts.pairs + self._groups.scaled(found)
-        return Uses(counts.answers, counts.judged, counts.good, counts.bad, pairs)
+        return msgspec.structs.replace(counts, pairs=pairs)
+
+
+def is_removed(rollout: Rollout) -> bool:
+    """Whether filtering removes a rollout when nothing is asked for."""
+    return removed_by(rollout, _rules) is not None
+
+
+_rules = tuple(head_rules(Rules()))
 
 
 def _ends(one: tuple[Side, Side], other: tuple[Side, Side]) -> tuple[Side, Side]:

@@ -92,6 +92,7 @@ class Trl(Framework):
     tunings = ("full", "lora", "qlora")
     shardings = ("ddp", "fsdp2", "zero3", "zero2")
     generations = ("vllm_colocate", "vllm_server", "transformers")
+    rows_with_tools = ("refuse", "drop", "environment")
     unavailable = {
         "ppo": "TRL 1.16.0 no longer has a PPO trainer",
         "reinforce_pp": "TRL 1.16.0 has no REINFORCE++; rloo is the nearest",

@@ -174,20 +174,11 @@ def _data_parallel(values: Values) -> int:
 
 
 def _rows(values: Values) -> Iterator[Finding]:
-    """Both trainers drop what does not fill a batch: too few rows are none."""
-    folder, batch = values.project.path, values.number("data.train_batch_size")
+    """Held-out rows that are to be followed are there."""
+    folder = values.project.path
     data = next((folder / name for name in DATA if (folder / name).is_file()), None)
-    if data is None or batch is None or data.suffix != ".jsonl":
+    if data is None or data.suffix != ".jsonl":
         return
-    found = _lines(data, batch)
-    if found < batch:
-        what = "prompts" if values.online else "rows"
-        yield values.finding(
-            "error",
-            "data.train_batch_size",
-            f"{data.name} has {found} {what}, and a step takes {batch}: verl would train none",
-            f"Prepare more, or set data.train_batch_size to at most {found}.",
-        )
     held_out = data.with_name(f"{data.stem}.eval{data.suffix}")
     follows = (values.number("trainer.test_freq") or 0) > 0
     if follows and (not held_out.is_file() or not _lines(held_out, 1)):
