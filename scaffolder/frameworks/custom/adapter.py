@@ -5,6 +5,8 @@ from dataclasses import replace
 
 from scaffolder.frameworks import Framework
 from scaffolder.frameworks.custom import checks, facts
+from scaffolder.frameworks.custom.meanings import meanings
+from scaffolder.meaning import Meanings
 from scaffolder.memory import TrainingCost
 from scaffolder.plan import ConfigKeys, Plan, Server
 from scaffolder.planning import data_parallel_plan
@@ -57,6 +59,9 @@ class Custom(Framework):
             epochs="epochs",
             lengths=("max_length",),
         )
+
+    def meanings(self, spec: ProjectSpec, plan: Plan) -> Meanings:
+        return {**super().meanings(spec, plan), **meanings(spec)}
 
     def plan(self, spec: ProjectSpec) -> Plan:
         cost, rate = PAIRED if spec.algorithm == "dpo" else COST, LEARNING_RATES[spec.algorithm]

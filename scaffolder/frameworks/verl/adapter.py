@@ -7,8 +7,10 @@ from dataclasses import dataclass, replace
 from scaffolder.errors import InfeasiblePlan
 from scaffolder.frameworks import Framework
 from scaffolder.frameworks.verl import checks, facts
+from scaffolder.frameworks.verl.meanings import ONE_RESPONSE, meanings
 from scaffolder.frameworks.verl.online import cpus_per_node
 from scaffolder.frameworks.verl.values import tree_of
+from scaffolder.meaning import Meanings
 from scaffolder.memory import OVERHEAD, TrainingCost, model_billions
 from scaffolder.plan import ConfigKeys, Plan
 from scaffolder.planning import data_parallel_plan
@@ -28,8 +30,6 @@ LEARNING_RATES = {"sft": 1e-5}
 ONLINE_LEARNING_RATE = 1e-6
 ADAPTER_LEARNING_RATE = 10
 """Times that of all weights."""
-ONE_RESPONSE = {"ppo", "reinforce_pp"}
-"""Algorithms that do not compare the responses to one prompt with each other."""
 ON_POLICY = {"rloo", "reinforce_pp"}
 """Those that take one optimizer step with what was generated; the others UPDATES."""
 UPDATES = 4
@@ -106,6 +106,12 @@ class Verl(Framework):
             if online
             else ("data.max_length",),
         )
+
+    def meanings(self, spec: ProjectSpec, plan: Plan) -> Meanings:
+        return {
+            **super().meanings(spec, plan),
+            **meanings(spec),
+        }
 
     def schema_name(self, config: Config, algorithm: Algorithm) -> str:
         """That of the tree which the config's `defaults` compose."""
