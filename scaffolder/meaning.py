@@ -22,6 +22,8 @@ class Meant:
     """What several numbers make of themselves."""
     times: int = 1
     """Of a value that counts what one process does: the processes."""
+    below: float = math.inf
+    """Larger values mean something else there: TRL's warm-up is a share below 1, else steps."""
     words: Mapping[str, str] = field(default_factory=dict)
     """The framework's word and the common one; others have no counterpart."""
 
@@ -33,11 +35,16 @@ class Meant:
         """The common value; None where the config does not say it, or says it in no common word."""
         values = [config.get(key) for key in self.keys]
         if len(values) == 1 and self.times == 1:
-            return self.words.get(str(values[0])) if self.words else _number(values[0])
+            return self._common(_number(values[0]))
         numbers = [_number(value) for value in values]
         if not all(isinstance(each, int | float) for each in numbers):
             return None
         return self.together(numbers) * self.times
+
+    def _common(self, value: Any) -> Any:
+        if self.words:
+            return self.words.get(str(value))
+        return None if isinstance(value, int | float) and value >= self.below else value
 
     def written(self, value: Any) -> Any:
         """A common value as this framework says it; None where it cannot."""

@@ -39,7 +39,7 @@ OTHERS = {
     "critic_learning_rate": Usual(1e-6, 1e-4, "verl 1e-5"),
     "temperature": Usual(0.6, 1.2, "TRL and verl 1.0, the papers 0.6 to 1.0"),
     "warmup": Usual(0, 0.1, "the templates 0.03"),
-    "max_grad_norm": Usual(0.1, 2, "TRL and verl 1.0"),
+    "max_grad_norm": Usual(0, 2, "TRL and verl 1.0"),
     "weight_decay": Usual(0, 0.1, "TRL 0.0, verl 0.01"),
 }
 KL = {
@@ -75,7 +75,7 @@ def _usual(spec: ProjectSpec) -> dict[str, Usual]:
 def _judged(
     config: Config, key: str, value: object, usual: Usual, spec: ProjectSpec
 ) -> Iterator[Finding]:
-    if isinstance(value, bool) or not isinstance(value, int | float) or _is_steps(key, value):
+    if isinstance(value, bool) or not isinstance(value, int | float):
         return
     if usual.low / FAR * 0.999 <= value <= usual.high * FAR * 1.001:
         return
@@ -83,8 +83,3 @@ def _judged(
     problem = f"{key} is {plain(value)}, far outside of what is usual for {about}"
     remedy = f"Mean it, or take {plain(usual.low)} to {plain(usual.high)} ({usual.source})."
     yield config.finding("warning", key, problem, remedy)
-
-
-def _is_steps(key: str, value: float) -> bool:
-    """TRL counts steps of warm-up from 1 on."""
-    return key.endswith("warmup_steps") and value >= 1

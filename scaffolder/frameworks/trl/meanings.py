@@ -9,12 +9,12 @@ OFTEN = {
     **of(
         run_name="run_name",
         output="output_dir",
-        warmup="warmup_steps",
         weight_decay="weight_decay",
         max_grad_norm="max_grad_norm",
         seed="seed",
         save_steps="save_steps",
     ),
+    "warmup": Meant(("warmup_steps",), below=1),
     "scheduler": Meant(("lr_scheduler_type",), words=SCHEDULERS),
 }
 ONLINE = of(
