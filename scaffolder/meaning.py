@@ -23,7 +23,7 @@ class Meant:
     times: int = 1
     """Of a value that counts what one process does: the processes."""
     below: float = math.inf
-    """Larger values mean something else there: TRL's warm-up is a share below 1, else steps."""
+    """Other values mean something else there: a warm-up that is a share below 1, and else steps."""
     words: Mapping[str, str] = field(default_factory=dict)
     """The framework's word and the common one; others have no counterpart."""
 

@@ -16,35 +16,34 @@ from scaffolder.vocabulary import OFFLINE
 FAR = 5
 """How many times a value lies outside of a range before it is said."""
 ADAPTERS = 10
-"""Rates of adapters are that many times those of all weights. Source: TRL's guide to PEFT."""
+"""Rates of adapters are that many times those of all weights. Source: LoRA Without Regret, 2025."""
 
 
 class Usual(NamedTuple):
-    """From the smallest to the largest of what papers and the frameworks' own examples take."""
+    """From the smallest to the largest that is usual."""
 
     low: float
     high: float
     source: str
 
 
-# Read on 2026-11-25 in the wheels of trl 1.16.0 and verl 0.9.1, and in the papers.
 RATES = {
-    "sft": Usual(1e-6, 1e-4, "TRL 2e-5, verl's examples 1e-5 to 1e-4"),
-    "dpo": Usual(1e-7, 1e-5, "the paper 5e-7 to 1e-6, TRL 1e-6"),
-    "kto": Usual(1e-7, 1e-5, "the paper 5e-7 to 5e-6, TRL 1e-6"),
-    "rm": Usual(1e-6, 1e-4, "TRL 1e-4, InstructGPT 9e-6"),
+    "sft": Usual(1e-6, 1e-4, "Llama 2 2e-5, InstructGPT 1e-5, Tülu 3 5e-6"),
+    "dpo": Usual(1e-7, 1e-5, "the DPO paper 1e-6, Zephyr and Tülu 3 5e-7"),
+    "kto": Usual(1e-7, 1e-5, "the authors of KTO 5e-7 to 5e-6"),
+    "rm": Usual(1e-6, 1e-4, "InstructGPT 9e-6, Tülu 3 3e-6"),
 }
-ONLINE = Usual(1e-7, 1e-5, "TRL, verl and the DAPO paper 1e-6")
+ONLINE = Usual(1e-7, 1e-5, "DeepSeekMath and DAPO 1e-6, Tülu 3 3e-7, DeepSeek-R1-Zero 3e-6")
 OTHERS = {
-    "critic_learning_rate": Usual(1e-6, 1e-4, "verl 1e-5"),
-    "temperature": Usual(0.6, 1.2, "TRL and verl 1.0, the papers 0.6 to 1.0"),
-    "warmup": Usual(0, 0.1, "the templates 0.03"),
-    "max_grad_norm": Usual(0, 2, "TRL and verl 1.0"),
-    "weight_decay": Usual(0, 0.1, "TRL 0.0, verl 0.01"),
+    "critic_learning_rate": Usual(1e-6, 1e-4, "InstructGPT 9e-6, VAPO 2e-6"),
+    "temperature": Usual(0.6, 1.2, "Tülu 3, DAPO and DeepSeek-R1-Zero 1.0"),
+    "warmup": Usual(0, 0.1, "Tülu 3 0.03, Zephyr 0.1"),
+    "max_grad_norm": Usual(0, 2, "Llama 2 1.0"),
+    "weight_decay": Usual(0, 0.1, "Llama 2 0.1, Tülu 3 0"),
 }
 KL = {
-    True: Usual(0, 0.1, "TRL 0.0, verl 0.001, the GRPO paper 0.04"),
-    False: Usual(0.01, 1, "the papers and TRL 0.1"),
+    True: Usual(0, 0.1, "DAPO 0, DeepSeek-R1-Zero 0.001, DeepSeekMath 0.04"),
+    False: Usual(0.01, 1, "the DPO and KTO papers 0.1"),
 }
 """Of online algorithms; of those that read pairs or opinions, where it is called beta."""
 

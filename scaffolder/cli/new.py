@@ -47,7 +47,7 @@ def new(
 ) -> None:
     """Render a training project into DIR."""
     from scaffolder import answers as all_answers
-    from scaffolder import frameworks, render, wizard
+    from scaffolder import nearby, render, wizard
     from scaffolder.cli import glance, output, summary
 
     given = all_answers.gather(answers, assignments or [], options.given(locals()))
@@ -60,7 +60,7 @@ def new(
             directory, given = wizard.ask(directory, given, glance.show)
         target = all_answers.target(directory, given)
         spec = all_answers.spec(target, given)
-        plan = frameworks.resolve(spec).plan(spec)
+        plan = nearby.plan(spec)
         if asking and not dry_run:
             _confirm(target, spec, plan)
         if dry_run:

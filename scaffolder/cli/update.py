@@ -51,7 +51,7 @@ def update(
 ) -> None:
     """Bring a project to the newest templates, or to other choices, and keep your edits."""
     from scaffolder import answers as all_answers
-    from scaffolder import frameworks, saved
+    from scaffolder import nearby, saved
     from scaffolder import update as updates
     from scaffolder.cli import output
 
@@ -59,7 +59,7 @@ def update(
     path = all_answers.absolute(directory)
     before = saved.read(path)
     spec = all_answers.spec(path, given, before.spec.model_dump())
-    plan = frameworks.resolve(spec).plan(spec)
+    plan = nearby.plan(spec)
     try:
         done = updates.update(before, spec, plan, given=given.keys(), dry_run=dry_run)
     except KeyboardInterrupt:

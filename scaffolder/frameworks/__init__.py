@@ -20,9 +20,11 @@ from scaffolder.errors import BrokenFramework, InvalidAnswers, UnsupportedChoice
 from scaffolder.frameworks.contract import Fact, Framework, Grade
 from scaffolder.vocabulary import (
     ALGORITHMS,
+    NEAREST,
     OFFLINE,
     PATTERNS,
     TOPOLOGIES,
+    TUNINGS,
     Algorithm,
     Pattern,
     Topology,
@@ -171,9 +173,7 @@ def nearest(spec: "ProjectSpec") -> str:
         "algorithm": ALGORITHMS,
         "topology": TOPOLOGIES,
         "pattern": PATTERNS,
-        "tuning": (spec.tuning, "full"),
-        "sharding": (spec.sharding, None),
-        "generation": (spec.generation, None),
+        **{name: _others(getattr(spec, name)) for name in ("tuning", "sharding", "generation")},
     }
     offered = (
         candidate
@@ -200,13 +200,39 @@ def nearest(spec: "ProjectSpec") -> str:
 ALWAYS_SHOWN = ("framework", "algorithm", "topology", "pattern")
 
 
-def _distance(spec: "ProjectSpec", other: "ProjectSpec") -> int:
-    """Cost of a change: what one wants to do weighs more than with what, and that than where."""
-    weights = {"algorithm": 8, "framework": 4, "topology": 2, "tuning": 2}
-    weights |= {"pattern": 1, "sharding": 1, "generation": 1}
+def _others(word: str | None) -> tuple[str | None, ...]:
+    """A choice and what may stand in place of it; what follows from the rest is last."""
+    if word is None:
+        return (None,)
+    return (word, *NEAREST[word], *([None] if word not in TUNINGS else []))
+
+
+WEIGHTS = {
+    "algorithm": 8,
+    "framework": 4,
+    "topology": 2,
+    "tuning": 2,
+    "pattern": 1,
+    "sharding": 1,
+    "generation": 1,
+}
+
+
+def _distance(spec: "ProjectSpec", other: "ProjectSpec") -> float:
+    """Cost of a change: what one wants to do weighs more than with what, and that than where. Of
+    changes that cost the same the nearest in meaning, and the usual framework, cost least."""
+    changes = {name: (getattr(spec, name), getattr(other, name)) for name in WEIGHTS}
+    changed = {name: words for name, words in changes.items() if words[0] != words[1]}
     other_family = (spec.algorithm in OFFLINE) != (other.algorithm in OFFLINE)
-    changed = (name for name in weights if getattr(spec, name) != getattr(other, name))
-    return 8 * other_family + sum(weights[name] for name in changed)
+    finer = sum(WEIGHTS[name] * _steps(*words) for name, words in changed.items())
+    unusual = "framework" in changed and not discover()[other.framework].usual
+    whole = 8 * other_family + sum(WEIGHTS[name] for name in changed)
+    return whole + finer / 1000 + unusual / 10_000
+
+
+def _steps(word: str, other: str) -> int:
+    near = NEAREST.get(word, ())
+    return near.index(other) if other in near else len(near)
 
 
 def matrix() -> Iterable[tuple[Framework, Algorithm, Topology, Pattern]]:
