@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 
 GITHUB = {"error": "error", "warning": "warning", "note": "notice"}
 SARIF = "https://json.schemastore.org/sarif-2.1.0.json"
-HOMEPAGE = "https://pypi.org/project/rl-scaffolder"
 
 
 def show(found: "Sequence[Finding]", folder: Path) -> None:
@@ -80,7 +79,7 @@ def show_sarif(found: "Sequence[Finding]", folder: Path) -> None:
     """Source: SARIF 2.1.0 of OASIS."""
     from scaffolder import __version__
 
-    driver = {"name": "rl-scaffolder", "version": __version__, "informationUri": HOMEPAGE}
+    driver = {"name": "rl-scaffolder", "version": __version__}
     results = [_result(each, folder) for each in found]
     print_json(
         {
