@@ -42,9 +42,9 @@ def plan(spec: ProjectSpec) -> Plan:
 def instead(framework: Framework, spec: ProjectSpec) -> list[Instead]:
     """The nearest on the same machines, and the nearest with the same tuning; where neither is
     enough, the nearest with another tuning on more machines."""
-    here, more = [{}], list(_machines(spec))
-    same, others = [{}], [{"tuning": word} for word in _lighter(framework, spec)]
-    found = [_first(framework, spec, *both) for both in ((others, here), (same, [*here, *more]))]
+    same: list[dict[str, Any]] = [{}]
+    more, others = [*_machines(spec)], [{"tuning": word} for word in _lighter(framework, spec)]
+    found = [_first(framework, spec, *both) for both in ((others, same), (same, [*same, *more]))]
     found = [each for each in found if each] or [_first(framework, spec, others, more)]
     return [each for each in found if each]
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from scaffolder import library
+from scaffolder.errors import DamagedAnswers, NoProject
 
 if TYPE_CHECKING:
     from rl_rollouts.config import Entry
@@ -131,7 +132,13 @@ def load(path: Path) -> Project:
     """
     from scaffolder import saved
 
-    answers = saved.read(path)
+    try:
+        answers = saved.read(path)
+    except NoProject:
+        if line := _merge(path / saved.ANSWERS):
+            why = f"line {line}: {MERGE.problem}"
+            raise DamagedAnswers(path / saved.ANSWERS, [why]) from None
+        raise
     names = (f"{answers.spec.framework}_config.yaml", SMOKE)
     configs = tuple(read_config(path, name) for name in names)
     return Project(path, answers.spec, answers.plan, configs)

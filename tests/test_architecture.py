@@ -41,7 +41,7 @@ MAY_IMPORT = {
         "vocabulary",
     },
     "saved": {"errors", "library", "plan", "spec", "templates"},
-    "project": {"library", "plan", "saved", "spec"},
+    "project": {"errors", "library", "plan", "saved", "spec"},
     "meaning": {"project"},
     "yaml_lines": set(),
     "code": {"library", "project"},

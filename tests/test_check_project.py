@@ -12,6 +12,7 @@ from contracts.mutations import LEGAL, lines_of
 from contracts.mutations import put as put_line
 from scaffolder import frameworks
 from scaffolder.check import check
+from scaffolder.errors import DamagedAnswers
 
 CONFIGS = {"trl": TRL, "custom": CUSTOM, "verl": VERL}
 ALL = sorted(CONFIGS)
@@ -76,6 +77,14 @@ def test_a_merge_that_is_not_finished(project: Copy, framework: str, name: str) 
     file.write_text("".join(lines), "utf-8")
     found = [each for each in heavy(folder) if "merge is not finished" in each.problem]
     assert [(each.weight, each.line) for each in found] == [("error", place + 1)]
+
+
+def test_answers_in_conflict_are_said_to_be_that(project: Copy) -> None:
+    folder = project("trl", "sft")
+    file = folder / ".copier-answers.yml"
+    file.write_text(MARKED.format("nodes: 1") + file.read_text("utf-8"), "utf-8")
+    with pytest.raises(DamagedAnswers, match="a merge is not finished"):
+        check(folder)
 
 
 def test_a_file_of_which_git_has_both_sides_and_no_marks(project: Copy) -> None:
