@@ -158,6 +158,17 @@ def test_the_reward_is_called_by_the_python_of_the_project(project: Copy) -> Non
     assert "cannot be imported" in found.problem
 
 
+@pytest.mark.parametrize("framework", ALL)
+def test_a_reward_that_is_not_named_is_that_of_rewards_py(project: Copy, framework: str) -> None:
+    folder = project(framework, "grpo")
+    file = folder / CONFIGS[framework]
+    kept = [each for each in file.read_text("utf-8").splitlines() if "rewards:score" not in each]
+    file.write_text("\n".join(kept).replace("    reward_kwargs:\n", ""), "utf-8")
+    assert heavy(folder) == []
+    (folder / "rewards.py").unlink()
+    assert "there is no rewards.py" in only(folder).problem
+
+
 FAR = {"learning_rate": 1.0, "kl_coefficient": 50.0, "max_grad_norm": 1000.0, "weight_decay": 5.0}
 
 
