@@ -35,7 +35,8 @@ def problem_in(source: str, file: str, attribute: str, arguments: int = 0) -> st
     try:
         tree = ast.parse(source)
     except (SyntaxError, ValueError) as error:
-        return f"{file} is no Python: {error}"
+        beside = file.count(".") == 1 and "/" not in file  # `check/rendered.py` says it of these
+        return None if beside else f"{file} is no Python: {error}"
     names = dict(_names(tree))
     if "*" in names:
         return None
@@ -43,9 +44,35 @@ def problem_in(source: str, file: str, attribute: str, arguments: int = 0) -> st
         near = difflib.get_close_matches(attribute, names, n=1)
         return f"{file} has no {attribute}" + (f"; did you mean {near[0]}?" if near else "")
     node = names[attribute]
-    if arguments and isinstance(node, Function) and not _takes(node, arguments):
-        return f"{attribute} in {file} does not take {arguments} arguments"
+    if arguments and isinstance(node, Function):
+        return _misfit(node, f"{attribute} in {file}", arguments)
     return None
+
+
+REWARD = ("prompt", "response", "ground_truth", "metadata")
+"""What a reward is called with, in this order."""
+
+
+def _misfit(node: Function, name: str, arguments: int) -> str | None:
+    """Why a function cannot be called with so many arguments, and for a number."""
+    if isinstance(node, ast.AsyncFunctionDef):
+        return f"{name} is async, and is called without await"
+    if not _takes(node, arguments):
+        return f"{name} does not take {arguments} arguments"
+    given = [each.arg for each in (*node.args.posonlyargs, *node.args.args)]
+    if given != list(REWARD) and sorted(given) == sorted(REWARD):
+        return f"{name} is called with {', '.join(REWARD)}, and takes them in another order"
+    if not any(isinstance(each, ast.Return) and each.value for each in _own(node)):
+        return f"{name} returns nothing"
+    return None
+
+
+def _own(node: ast.AST) -> Iterator[ast.AST]:
+    """What a function holds, without the functions in it."""
+    for each in ast.iter_child_nodes(node):
+        if not isinstance(each, Function | ast.ClassDef | ast.Lambda):
+            yield each
+            yield from _own(each)
 
 
 def _source(folder: Path, module: str) -> str | None:

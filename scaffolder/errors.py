@@ -4,7 +4,7 @@
     ├── InvalidAnswers        values that cannot be used, all of them at once
     ├── MissingAnswers        values that have no default
     ├── UnsupportedChoice     a combination that no adapter offers, and the nearest that one does
-    ├── InfeasiblePlan        arithmetic that does not come out
+    ├── InfeasiblePlan        arithmetic that does not come out; TooLarge in `instead.py`
     ├── UnreadableAnswers     an answers file that is not one
     ├── DamagedAnswers        a project's own answers, of which some cannot be used
     ├── UnreadableRollouts    a path with no rollouts that can be read

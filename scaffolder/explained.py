@@ -28,8 +28,8 @@ ANSWERS = {
     ),
     "keys": Answer(
         'Other names in your rollouts: "prompt=problem ground_truth=solution".',
-        "On the left the library's names (prompt, response, reward, ground_truth, ...), on the right "
-        "those of the records. `rl-scaffolder inspect PATH --keys ...` tries them.",
+        "On the left the library's names (prompt, response, reward, ground_truth, ...), on the "
+        "right those of the records. `rl-scaffolder inspect PATH --keys ...` tries them.",
         also=("columns", "names"),
     ),
     "framework": Answer(

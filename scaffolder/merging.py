@@ -14,13 +14,14 @@ from scaffolder.moved import Moved, find
 from scaffolder.repository import Repository
 from scaffolder.saved import ANSWERS, read_answers
 
-Kind = Literal["new", "updated", "merged", "conflict", "removed"]
+Kind = Literal["new", "updated", "merged", "conflict", "removed", "left"]
 KINDS: Mapping[Kind, str] = {
     "new": "are new",
     "updated": "change; you had not edited them",
     "merged": "change, and keep your edits",
     "conflict": "need you: your edits and the template's do not go together",
     "removed": "go; you had not edited them",
+    "left": "go, with your edits: the new framework has no such file, and git keeps them",
 }
 """What becomes of a file, in words."""
 
@@ -32,6 +33,8 @@ class Change:
     path: str
     """Relative to the project."""
     kind: Kind
+    marked: bool = False
+    """Whether both sides of a conflict stand in it, between git's marks."""
     in_git: bool = True
     """False where the owner's is not, so that it stays as it is."""
 
@@ -64,23 +67,25 @@ class Merge:
         self._ours = commit_of(theirs.tree, self._there, "the project", [self._base])
         self._new = commit_of(tree_of(new, self._there), self._there, "newest", [self._base])
 
-    def run(self, version: str, *, follow_renames: bool) -> Merged:
+    def run(self, version: str, *, same_framework: bool) -> Merged:
         """Merge, and say what becomes of each file.
 
         Args:
-            follow_renames: bring edits of a file to where it is now; not wanted between
-                frameworks, whose files are alike and mean different things.
+            same_framework: bring edits of a file to where it is now. Files of two frameworks are
+                alike and mean different things, and what only the old one has goes.
         """
         name = f"rl-scaffolder-{version.replace(' ', '-')}"
         self._git("branch", name, self._new)
         self._git("checkout", "--quiet", "--detach", self._ours)
-        renames = f"merge.renames={str(follow_renames).lower()}"
+        renames = f"merge.renames={str(same_framework).lower()}"
         try:
             self._git("-c", renames, "merge", "--quiet", "--no-ff", "--no-commit", name)
         except GitFailed:
             if not self._git("ls-files", "--unmerged"):
                 raise
         self._settle_answers()
+        if not same_framework:
+            self._leave()
         sides = self._sides()
         add = ["update-index", "--add", "--remove", "-z", "--stdin"]
         git(add, self._there, ISOLATED, given="".join(f"{path}\0" for path in sides))
@@ -101,6 +106,13 @@ class Merge:
             merged = {}
         if merged != read_answers(self._to_be):
             self._git("checkout", "--quiet", self._new, "--", ANSWERS)
+
+    def _leave(self) -> None:
+        """Let go of edited files that the new templates do not have."""
+        sides = self._sides()
+        gone = [path for path, each in sides.items() if not any(s.endswith(" 3") for s in each)]
+        if gone:
+            self._git("--literal-pathspecs", "rm", "--quiet", "--force", "--", *gone)
 
     def _sides(self) -> dict[str, tuple[str, ...]]:
         """`mode id stage` of each side of each file in conflict."""
@@ -155,7 +167,9 @@ class Merge:
 
 def changes(files: Iterable[File], edited: Collection[str]) -> list[Change]:
     """What becomes of each file in a word, by kind and path."""
-    found = [Change(each.path, _kind(each, edited), not each.kept) for each in files]
+    found = [
+        Change(each.path, _kind(each, edited), _is_marked(each), not each.kept) for each in files
+    ]
     order = list(KINDS)
     return sorted(found, key=lambda change: (order.index(change.kind), change.path))
 
@@ -166,5 +180,9 @@ def _kind(file: File, edited: Collection[str]) -> Kind:
     if file.before is None:
         return "new"
     if file.after is None:
-        return "removed"
+        return "left" if file.path in edited else "removed"
     return "merged" if file.path in edited else "updated"
+
+
+def _is_marked(file: File) -> bool:
+    return {"2", "3"} <= {side.rpartition(" ")[2] for side in file.sides}

@@ -1,4 +1,4 @@
-"""Whole numbers that would do, for plans and for the remedies of checks."""
+"""Numbers that would do, for plans and for the remedies of checks, as people write them."""
 
 from collections.abc import Iterable
 
@@ -16,3 +16,18 @@ def nearest(value: int, step: int) -> str:
 
 def round_up(value: int, multiple: int) -> int:
     return -(-value // multiple) * multiple
+
+
+def power_of_two(limit: int) -> int:
+    """The largest that is not above the limit; 1 for a limit of 0."""
+    return 1 << max(0, limit.bit_length() - 1)
+
+
+def plain(value: float) -> str:
+    """`1e-7`, where Python writes 1e-07."""
+    return f"{value:g}".replace("e-0", "e-").replace("e+0", "e")
+
+
+def gib(value: float) -> str:
+    """Memory in words: to a tenth where that is much of it."""
+    return f"{value:.1f} GiB" if value < 10 else f"{value:,.0f} GiB"

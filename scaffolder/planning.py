@@ -5,14 +5,14 @@ from collections.abc import Iterable
 
 from scaffolder import details, library
 from scaffolder.errors import InfeasiblePlan
+from scaffolder.instead import TooLarge
 from scaffolder.memory import (
-    GIB,
     Memory,
     estimate_memory,
     model_billions,
     served_gib,
 )
-from scaffolder.numbers import round_up
+from scaffolder.numbers import gib, power_of_two, round_up
 from scaffolder.plan import Plan
 from scaffolder.spec import ProjectSpec
 from scaffolder.trainer import Trainer
@@ -63,10 +63,11 @@ class _Arithmetic:
 
     def plan(self) -> Plan:
         reasons = [*self._parallel_reasons(), *self._generation_reasons()]
-        reasons += [*self._batch_reasons(), *self._memory_reasons()]
+        too_large = [*self._memory_reasons()]
+        reasons += [*self._batch_reasons(), *too_large]
         reasons += details.refused(self.spec, self.trainer)
         if reasons:
-            raise InfeasiblePlan(reasons)
+            raise TooLarge(reasons) if too_large else InfeasiblePlan(reasons)
         micro = self._largest_micro_batch()
         memory = self._memory(micro) if self.billions is not None else None
         return Plan(
@@ -204,17 +205,13 @@ class _Arithmetic:
         states, room = self._memory(1).states, spec.gpu_memory - self.reserved
         if states <= room:
             return
-        per_weight = self.trainer.cost.state_bytes(self.sharding, self.world)
-        whole = self.trainer.cost.state_bytes("fsdp2", 1)
-        gpus = -(-int(billions * 1e9 * whole / GIB) // int(max(room * 0.7, 1)))
-        others = (each for each in self.trainer.shardings if self._memory(1, each).states <= room)
-        fitting = next(others, None)
-        advice = f"take --sharding {fitting}" if fitting else f"use about {gpus} GPUs"
+        what = "all weights" if spec.tuning == "full" else f"adapters ({spec.tuning})"
+        where = f"each of {self.world} GPUs" if self.world > 1 else "the one GPU"
+        kept = f" beside {gib(self.reserved)} that generation takes" if self.reserved else ""
         yield (
-            f"{'training all' if spec.tuning == 'full' else spec.tuning + ' of'} {billions:g} "
-            f"billion weights of {spec.model} keeps {states:.0f} GiB of weights, gradients and "
-            f"optimizer states on each of {self.world} GPU(s), which have {room:g} GiB for them; "
-            f"{advice}, or a model below {room * GIB / per_weight / 1e9:.1f} billion"
+            f"training {what} of {spec.model}, {billions:g} billion, takes {gib(states)} of "
+            f"{where} for weights, gradients and optimizer states{kept}, and a GPU has "
+            f"{gib(spec.gpu_memory)}"
         )
 
     def _largest_micro_batch(self) -> int:
@@ -237,8 +234,8 @@ class _Arithmetic:
             )
         elif memory.total > spec.gpu_memory:
             yield (
-                f"About {memory.total:.0f} GiB per GPU are needed with the smallest micro batch, "
-                f"and there are {spec.gpu_memory:g}: shorten --set sequence_length, or add GPUs."
+                f"About {gib(memory.total)} per GPU are needed with the smallest micro batch, "
+                f"and there are {gib(spec.gpu_memory)}: shorten --set sequence_length, or add GPUs."
             )
         if self.generation not in {None, "transformers"} and self.engine_gpus > 1:
             yield (

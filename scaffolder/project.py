@@ -3,12 +3,14 @@
 The configs are read here once, and every check looks at what was read.
 """
 
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from scaffolder import library
+from scaffolder.errors import DamagedAnswers, NoProject
 
 if TYPE_CHECKING:
     from rl_rollouts.config import Entry
@@ -36,6 +38,21 @@ class Finding:
     def place(self) -> str:
         """As editors and compilers write it; empty for what is in no file."""
         return ":".join(str(each) for each in (self.file, self.line) if each is not None)
+
+
+MERGE = Finding(
+    "error",
+    "a merge is not finished: both sides of a conflict stand in it",
+    "Take what you want of both, remove the marks, then `git add` it.",
+)
+"""What is said of every file with marks of git's."""
+_MARK = re.compile(r"^(?:<{7}|>{7})(?: |$)", re.M)
+
+
+def conflicted(text: str) -> int | None:
+    """The line where the first conflict that git marked begins."""
+    mark = _MARK.search(text)
+    return text.count("\n", 0, mark.start()) + 1 if mark else None
 
 
 @dataclass(frozen=True)
@@ -115,7 +132,13 @@ def load(path: Path) -> Project:
     """
     from scaffolder import saved
 
-    answers = saved.read(path)
+    try:
+        answers = saved.read(path)
+    except NoProject:
+        if line := _merge(path / saved.ANSWERS):
+            why = f"line {line}: {MERGE.problem}"
+            raise DamagedAnswers(path / saved.ANSWERS, [why]) from None
+        raise
     names = (f"{answers.spec.framework}_config.yaml", SMOKE)
     configs = tuple(read_config(path, name) for name in names)
     return Project(path, answers.spec, answers.plan, configs)
@@ -131,9 +154,18 @@ def read_config(folder: Path, name: str) -> Config:
             return Config(name, lines.entries)
     except FileNotFoundError:
         problem, remedy = "is not there", "Render it again, or bring it back from git."
+    if merge := _merge(folder / name):
+        return Config(name, (), replace(MERGE, file=name, line=merge))
     if problem.startswith("is not YAML"):
         remedy = "Mend the line; text with ': ', '#' or a bracket in front needs quotes."
     return Config(name, (), Finding("error", problem, remedy, name, line))
+
+
+def _merge(path: Path) -> int | None:
+    try:
+        return conflicted(read_text(path))
+    except (OSError, ValueError):
+        return None
 
 
 def read_text(path: Path) -> str:

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from scaffolder import answers as given_answers
-from scaffolder import frameworks, render
+from scaffolder import frameworks, nearby, render
 from scaffolder import spec as specs
 from scaffolder.answers import Answers
 from scaffolder.errors import InfeasiblePlan, InvalidAnswers, UnsupportedChoice, UserError
@@ -35,7 +35,7 @@ def resolve(directory: str | None, given: Answers, malformed: Sequence[str] = ()
     found += [InvalidAnswers(malformed)] if malformed else []
     try:
         spec = given_answers.spec(target, given)
-        plan = frameworks.resolve(spec).plan(spec)
+        plan = nearby.plan(spec)
     except UserError as error:
         found += [error, *_behind(error, given)]
     if found:

@@ -6,11 +6,13 @@ merges the three, in a repository of our own, so that the project is only touche
 """
 
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from scaffolder import adopting, frameworks, library, render
+from scaffolder.carrying import Carried, Carrying
+from scaffolder.carrying import find as find_edits
 from scaffolder.errors import CannotWrite, DamagedAnswers, UserError
 from scaffolder.merging import Change, Merge, changes
 from scaffolder.moved import Moved
@@ -52,6 +54,8 @@ class Update:
     moved: Moved
     """What the library has now of what was the project's."""
 
+    carried: tuple[Carried, ...] = ()
+    """Edits of the config of another framework, and where they are now."""
     take_back: str = ""
     """The line for a shell in the project, where something was changed."""
 
@@ -60,8 +64,18 @@ class Update:
         return [change.path for change in self.changes if change.kind == "conflict"]
 
 
-def update(saved: Saved, spec: ProjectSpec, plan: Plan, *, dry_run: bool = False) -> Update:
+def update(
+    saved: Saved,
+    spec: ProjectSpec,
+    plan: Plan,
+    *,
+    given: Collection[str] = (),
+    dry_run: bool = False,
+) -> Update:
     """Merge what the newest templates make of a spec into a project.
+
+    Args:
+        given: names of answers that are new, and win over what the owner wrote into a config.
 
     Changes are staged, not committed. Of a conflict both sides stand in the file, as after a merge.
 
@@ -79,12 +93,17 @@ def update(saved: Saved, spec: ProjectSpec, plan: Plan, *, dry_run: bool = False
         try:
             with staging(folder) as work:
                 old = _as_it_was(saved, _folder(work / "old"))
-                new = render.render(render.answers_of(spec, plan), _folder(work / "new"))
+                same_framework = saved.spec.framework == spec.framework
+                carrying = Carrying(spec, plan)
+                if not same_framework:
+                    carrying = find_edits(saved, old, spec, plan, given)
+                answers = render.answers_of(carrying.spec, carrying.plan)
+                new = render.render(answers, _folder(work / "new"))
                 adopting.set_beside([old, new.path], adopting.were_there(path))
+                carried = carrying.write(new.path)
                 merge = Merge(theirs, old, new.path, work)
                 after = edition_of(path, read_answers(new.path))
-                same_framework = saved.spec.framework == spec.framework
-                merged = merge.run(str(after), follow_renames=same_framework)
+                merged = merge.run(str(after), same_framework=same_framework)
                 files = theirs.look(merged.files)
                 if files and not dry_run:
                     finish()
@@ -95,7 +114,7 @@ def update(saved: Saved, spec: ProjectSpec, plan: Plan, *, dry_run: bool = False
     own = (path / library.NAME).is_dir()
     found = LibraryChange(versions, library.version(library.path()), own)
     changed = tuple(changes(files, merged.edited))
-    return Update(saved.edition, after, changed, merged.diff, found, merged.moved, line)
+    return Update(saved.edition, after, changed, merged.diff, found, merged.moved, carried, line)
 
 
 def _as_it_was(saved: Saved, work: Path) -> Path:

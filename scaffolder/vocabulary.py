@@ -3,6 +3,7 @@
 The names are the field's own; `WORDS` says each in a few words.
 """
 
+from collections.abc import Mapping
 from typing import Literal, get_args
 
 Algorithm = Literal[
@@ -122,3 +123,36 @@ WORDS: dict[str, str] = {
     "amd": "AMD GPUs",
 }
 """What the words mean."""
+NEAREST: Mapping[str, tuple[str, ...]] = {
+    "sft": ("dpo", "kto"),
+    "dpo": ("kto", "rm", "sft"),
+    "kto": ("dpo", "sft", "rm"),
+    "rm": ("dpo", "kto", "sft"),
+    "grpo": ("dapo", "gspo", "rloo", "reinforce_pp", "ppo"),
+    "rloo": ("grpo", "reinforce_pp", "dapo", "gspo", "ppo"),
+    "reinforce_pp": ("rloo", "grpo", "ppo", "dapo", "gspo"),
+    "ppo": ("reinforce_pp", "grpo", "rloo", "gspo", "dapo"),
+    "dapo": ("grpo", "gspo", "rloo", "reinforce_pp", "ppo"),
+    "gspo": ("grpo", "dapo", "rloo", "reinforce_pp", "ppo"),
+    "slurm": ("ray", "local", "kubernetes"),
+    "ray": ("slurm", "local", "kubernetes"),
+    "kubernetes": ("ray", "slurm", "local"),
+    "local": ("ray", "slurm", "kubernetes"),
+    "staged": ("continuous", "direct"),
+    "continuous": ("staged", "direct"),
+    "direct": ("staged", "continuous"),
+    "full": ("lora", "qlora"),
+    "lora": ("qlora", "full"),
+    "qlora": ("lora", "full"),
+    "ddp": ("zero2", "fsdp2", "zero3"),
+    "zero2": ("zero3", "fsdp2", "ddp"),
+    "zero3": ("fsdp2", "zero2", "megatron"),
+    "fsdp2": ("zero3", "zero2", "megatron"),
+    "megatron": ("fsdp2", "zero3"),
+    "vllm_colocate": ("sglang_colocate", "vllm_server", "transformers"),
+    "sglang_colocate": ("vllm_colocate", "vllm_server", "transformers"),
+    "vllm_server": ("vllm_colocate", "sglang_colocate", "transformers"),
+    "transformers": ("vllm_colocate", "vllm_server", "sglang_colocate"),
+}
+"""What is nearest to each word by what it means, the nearest first: algorithms by the data they
+read and what they compare, tuning and sharding by what they keep in memory, generation by where."""

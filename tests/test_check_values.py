@@ -47,7 +47,9 @@ def test_code_that_is_named_and_not_there(
 def test_code_is_read_and_not_imported(project: Copy) -> None:
     folder = project("trl", "grpo")
     rewards = folder / "rewards.py"
-    rewards.write_text("raise SystemExit\n\ndef score(prompt, response, truth, metadata): ...\n")
+    rewards.write_text(
+        "raise SystemExit\n\ndef score(prompt, response, truth, metadata):\n    return 1.0\n"
+    )
     assert heavy(folder) == []
     rewards.write_text("def score(prompt): ...\n")
     assert "does not take 4 arguments" in only(folder).problem

@@ -117,12 +117,21 @@ def test_when_nobody_can_all_reasons_and_the_nearest_are_said(scaffold: Command)
     assert all(len(each["reasons"]) >= 2 for each in found["frameworks"])
 
 
-def test_sizes_that_do_not_come_out_name_those_that_do(scaffold: Command) -> None:
-    done = scaffold("compare", "--algorithm", "sft", "--model", "org/m-70b")
+def test_sizes_that_do_not_come_out_name_what_does(scaffold: Command) -> None:
+    asked = ("--algorithm", "grpo", "--model", "org/m-70b", "--gpus-per-node", "8")
+    done = scaffold("compare", *asked)
     assert done.returncode == 1
     flat = " ".join(done.stdout.split())
-    assert flat.count("70 billion weights") == len(discover()) and "use about" in flat
+    assert flat.count("70 billion") == len(discover())
     assert "The nearest" not in flat, "no flag but the size would help"
+    assert "TRL, Custom and verl can, as said below" in flat
+    found = report(scaffold, *asked, code=1)
+    offers = {each["name"]: each["instead"] for each in found["frameworks"]}
+    assert all(offers.values())
+    assert "--tuning lora" in offers["trl"][0]["command"] and "LoRA" in offers["trl"][0]["words"]
+    words = shlex.split(offers["verl"][0]["command"])[1:]
+    assert offers["verl"][0]["command"] in done.stdout
+    assert scaffold(*words, "--dry-run").returncode == 0
 
 
 def offered() -> list[Framework]:
@@ -166,11 +175,28 @@ def test_the_order_of_the_wishes_breaks_a_tie_and_it_is_said() -> None:
     assert "for readable, which you named before" in other.because
 
 
-def test_a_tie_that_nothing_breaks_is_one_of_the_alphabet() -> None:
+def test_a_tie_that_nothing_breaks_goes_to_what_is_usual_and_it_is_said() -> None:
     found = compared("pip", "cpu")
-    tied = [each.name for each in found.candidates if each.score == 4]
-    assert len(tied) > 1 and tied == sorted(tied)
-    assert "by the alphabet, which says nothing" in found.because
+    tied = [each for each in found.candidates if each.score == 4]
+    assert len(tied) > 1 and tied[0].framework.usual
+    assert " tie. " in found.because and "does not tell them apart" in found.because
+
+
+@pytest.mark.parametrize("wish", WISHES)
+@pytest.mark.parametrize("algorithm", ["grpo", "ppo", "kto"])
+def test_the_verdict_says_what_the_facts_deny(algorithm: Algorithm, wish: Wish) -> None:
+    """Whoever is put first, also as the only one: what it lacks stands beside it."""
+    found = compared(wish, algorithm=algorithm)
+    first = found.recommended
+    if first is None:
+        assert found.most == 0
+        return
+    (judged,) = first.judgements
+    said = {2: "", 1: f"grants only in part {wish}", 0: f"does not grant {wish}"}
+    grade = judged.fact.grade if judged.fact else None
+    words = f"says nothing of {wish}" if grade is None else said[grade]
+    assert found.because.count(" It ") == (bool(words) and judged.counts)
+    assert not judged.counts or words in found.because
 
 
 def test_what_is_not_known_is_no_no(scaffold: Command) -> None:

@@ -94,6 +94,10 @@ SCHEMA = strictly(
                 ]
             },
             command=NULLABLE,
+            instead={
+                "type": "array",
+                "items": strictly(words={"type": "string"}, command={"type": "string"}),
+            },
             offers={"type": "object", "additionalProperties": STRINGS},
             facts={
                 "type": "array",
@@ -117,6 +121,7 @@ SCHEMA = strictly(
         ((*GRPO, "--want", "amd", "--want", "scale"), 0),
         (("--algorithm", "dpo", "--topology", "ray"), 1),
         (("--algorithm", "sft", "--model", "unknown"), 0),
+        ((*GRPO, "--model", "org/m-70b", "--gpus-per-node", "8"), 1),
     ],
 )
 def test_json_is_the_contract(scaffold: Command, arguments: tuple[str, ...], code: int) -> None:

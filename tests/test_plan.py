@@ -1,6 +1,8 @@
 """Numbers that follow from choices: they multiply out, and where they cannot, words say why."""
 
 import json
+import re
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -9,9 +11,11 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from conftest import Command
+from scaffolder import nearby
 from scaffolder import spec as specs
 from scaffolder.errors import InfeasiblePlan, UnsupportedChoice
 from scaffolder.frameworks import discover, matrix, resolve, variants
+from scaffolder.instead import TooLarge
 from scaffolder.memory import model_billions
 from scaffolder.plan import Plan
 from scaffolder.spec import ProjectSpec
@@ -167,22 +171,68 @@ def test_the_numbers_in_a_refusal_are_accepted(gpus: int, batch: int) -> None:
         assert plan_of(gpus_per_node=gpus, global_batch_size=number).global_batch_size == number
 
 
-def test_too_large_a_model_is_refused_with_what_would_do(scaffold: Command, tmp_path: Path) -> None:
-    result = scaffold(
-        *("new", "p", "--framework", "trl", "--algorithm", "sft", "--model", "org/big-70B"),
-        *("--gpus-per-node", "3", "--set", "global_batch_size=32"),
-    )
-    assert result.returncode == 2
-    assert "does not divide over 3" in result.stderr
-    assert "70 billion weights" in result.stderr and "use about 19 GPUs" in result.stderr
-    assert list(tmp_path.iterdir()) == []
-    assert plan_of(model="org/big-70B", gpus_per_node=19, global_batch_size=19).sharding == "fsdp2"
+def refused(**answers: Any) -> TooLarge:
+    with pytest.raises(TooLarge) as error:
+        nearby.plan(spec_of(**answers))
+    return error.value
+
+
+@pytest.mark.parametrize("framework", ["custom", "trl", "verl"])
+@pytest.mark.parametrize("algorithm", ["sft", "grpo"])
+@pytest.mark.parametrize(
+    ("model", "gpus"), [("m-8b", 1), ("m-14b", 2), ("m-32b", 4), ("m-70b", 3), ("m-70b", 8)]
+)
+def test_where_a_model_does_not_fit_the_planner_has_tried_what_does(
+    framework: str, algorithm: str, model: str, gpus: int
+) -> None:
+    asked = {"framework": framework, "algorithm": algorithm, "model": model, "gpus_per_node": gpus}
+    try:
+        nearby.plan(spec_of(**asked))
+        return
+    except InfeasiblePlan as error:
+        found = error
+    said = " ".join(found.reasons)
+    assert not re.search(r" -\d|\d\.\d\d", said), "no number that a person would not write"
+    if not isinstance(found, TooLarge):
+        return
+    assert found.instead
+    for each in found.instead:
+        plan = plan_of(**{**asked, **each.changes})
+        assert plan.memory and plan.memory.total < 80
+    tunings = [each.changes.get("tuning", "full") for each in found.instead]
+    if framework != "custom" and model in {"m-8b", "m-14b", "m-32b"}:
+        assert tunings[0] == "lora", "adapters on the same machines come first"
+        assert {"nodes", "gpus_per_node"}.isdisjoint(found.instead[0].changes)
+    assert "full" in tunings, "and all weights on more"
+
+
+def test_in_four_bits_it_may_fit_on_one_gpu() -> None:
+    (first, *_) = refused(model="m-70b").instead
+    assert first.changes == {"tuning": "qlora"} and "QLoRA on 1 GPU, about " in first.words
+
+
+def test_a_refusal_prints_commands_that_work(scaffold: Command, tmp_path: Path) -> None:
+    words = ("new", "p", "--framework", "trl", "--algorithm", "grpo", "--dry-run", "--yes")
+    result = scaffold(*words, "--model", "org/big-70B", "--gpus-per-node", "8")
+    assert result.returncode == 2 and list(tmp_path.iterdir()) == []
+    commands = [line for line in result.stderr.splitlines() if line.startswith("  rl-scaffolder")]
+    assert [line.partition("--gpus-per-node 8 ")[2] for line in commands] == [
+        "--tuning lora",
+        "--nodes 4",
+    ]
+    assert scaffold(*shlex.split(commands[0])[1:]).returncode == 0
+
+
+def test_too_large_a_model_and_a_batch_are_said_at_once() -> None:
+    error = refused(model="org/big-70B", gpus_per_node=3, global_batch_size=32)
+    assert "does not divide over 3" in error.reasons[0] and "70 billion" in error.reasons[1]
+    assert error.instead[0].changes == {"nodes": 4, "gpus_per_node": 8}, "32 divides over 32"
 
 
 def test_where_another_sharding_would_do_it_is_advised() -> None:
-    with pytest.raises(InfeasiblePlan, match="take --sharding fsdp2"):
-        plan_of(model="m-8b", gpus_per_node=8, sharding="ddp")
-    assert plan_of(model="m-8b", gpus_per_node=8, sharding="fsdp2").sharding == "fsdp2"
+    error = refused(model="m-8b", gpus_per_node=8, sharding="ddp")
+    assert {"sharding": None} in [each.changes for each in error.instead]
+    assert plan_of(model="m-8b", gpus_per_node=8).sharding == "fsdp2"
 
 
 def test_states_are_sharded_when_they_would_fill_a_gpu() -> None:

@@ -303,13 +303,34 @@ def test_another_framework_and_back(
     }
 
 
-def test_an_edited_config_of_the_other_framework_is_not_lost(project: Path, older: Tool) -> None:
+def test_edits_of_a_config_go_along_to_the_other_framework(project: Path, older: Tool) -> None:
     edit(project / "trl_config.yaml", "learning_rate: ", "learning_rate: 3.0e-5 # was ")
+    edit(project / "trl_config.yaml", "max_length: 4096", "max_length: 2048")
+    edit(project / "train_trl.py", '"""', '"""Mine. ')
     commit(project)
+    before = state(project)
     done = older("update", "--framework", "custom", "--json", cwd=project)
-    assert done.returncode == 3 and becomes(done)["trl_config.yaml"] == "conflict"
-    assert "3.0e-5" in (project / "trl_config.yaml").read_text("utf-8")
-    assert "3.0e-5" not in (project / "custom_config.yaml").read_text("utf-8")
+    assert done.returncode == 0, done.stderr
+    changes = becomes(done)
+    assert (changes["trl_config.yaml"], changes["train_trl.py"]) == ("left", "left")
+    assert not list(project.glob("*trl*")), "nothing of it is left half alive"
+    config = yaml.safe_load((project / "custom_config.yaml").read_text("utf-8"))
+    assert (config["learning_rate"], config["max_length"]) == (3e-5, 2048)
+    taken = {each["key"]: each["to"] for each in json.loads(done.stdout)["carried"]}
+    assert taken == {"learning_rate": "learning_rate", "max_length": "max_length"}
+    line = older("update", cwd=project).stderr.split("(`")[1].split("` in")[0]
+    subprocess.run(line, shell=True, cwd=project, check=True)
+    assert state(project) == before
+
+
+def test_a_conflict_without_marks_is_not_said_to_have_some(project: Path, newer: Tool) -> None:
+    """The newer templates have no such file, and the owner had changed it."""
+    edit(project / "collect_rollouts.py", '"""', '"""Mine. ')
+    commit(project)
+    done = newer("update", cwd=project)
+    assert done.returncode == 3
+    assert "marked places" not in done.stdout
+    assert "No place is marked in collect_rollouts.py" in done.stdout
 
 
 def test_other_choices_are_planned_again(project: Path, older: Tool) -> None:

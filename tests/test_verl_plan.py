@@ -105,8 +105,8 @@ def test_what_verl_cannot_do_is_refused_with_a_reason(answers: dict[str, str], r
     ("answers", "reason"),
     [
         ({"epochs": 0.5}, "verl counts whole epochs"),
-        ({"model": "m-70b"}, "use about"),
-        ({"model": "m-70b", "sharding": "megatron", "gpus_per_node": 8}, "use about"),
+        ({"model": "m-70b"}, "takes 1,043 GiB of the one GPU"),
+        ({"model": "m-70b", "sharding": "megatron", "gpus_per_node": 8}, "of each of 8 GPUs"),
         ({"model": "m-32b", "gpus_per_node": 7}, "take a multiple of 2 GPUs"),
         ({"gpus_per_node": 8, "global_batch_size": 60}, "the nearest that do are 56 or 64"),
     ],

@@ -6,10 +6,20 @@ One file a subject; what only one framework knows stands in its adapter's `check
 from pathlib import Path
 
 from scaffolder import frameworks, project
-from scaffolder.check import files, keys, launch, rows, scripts, versions
+from scaffolder.check import files, keys, launch, rates, rendered, rewards, rows, scripts, versions
 from scaffolder.project import Finding
 
-SUBJECTS = (keys.check, files.check, versions.check, scripts.check, launch.check, rows.check)
+SUBJECTS = (
+    rendered.check,
+    keys.check,
+    rates.check,
+    files.check,
+    versions.check,
+    scripts.check,
+    launch.check,
+    rewards.check,
+    rows.check,
+)
 WEIGHTS = ("error", "warning", "note")
 
 
@@ -23,7 +33,7 @@ def check(folder: Path) -> list[Finding]:
     subject = project.load(folder)
     adapter = frameworks.get(subject.spec.framework)
     found = [finding for look in (*SUBJECTS, *adapter.checks) for finding in look(subject)]
-    return sorted(found, key=_order)
+    return sorted(dict.fromkeys(found), key=_order)
 
 
 def _order(finding: Finding) -> tuple[int, str, int]:

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator
 
+from scaffolder import frameworks
 from scaffolder.check.script import Script, names, read
 from scaffolder.machine import is_taken, visible_gpus
 from scaffolder.project import Finding, Project
@@ -82,6 +83,18 @@ def _gpus(project: Project) -> Iterator[Finding]:
         )
 
 
+def _served_length(project: Project, script: Script | None) -> Iterator[Finding]:
+    """Tokens that the server takes of a row, against those that the config gives it."""
+    served = script.first(r"--max-model-len[= ]'?(\d+)") if script else None
+    adapter = frameworks.get(project.spec.framework)
+    meant = adapter.meanings(project.spec, project.plan).get("sequence_length")
+    wanted = meant.read(project.config) if meant else None
+    if script and served and isinstance(wanted, int) and int(served[1]) < wanted:
+        words = meant.shown if meant else ""
+        problem = f"the server takes {served[1]} tokens, and {words} is {wanted}"
+        yield script.finding(problem, f"Write {wanted}, or lower it in the config.", served[0])
+
+
 def _server(project: Project, script: Script | None) -> Iterator[Finding]:
     spec, plan = project.spec, project.plan
     if plan.server is None:
@@ -98,6 +111,7 @@ def _server(project: Project, script: Script | None) -> Iterator[Finding]:
             f"port {port}, where the generation server is to answer, is in use here",
             "Stop what listens there (ss -ltnp), or an old server of this project.",
         )
+    yield from _served_length(project, script)
     training = plan.world_size // plan.training_nodes
     shared = plan.training_nodes == spec.nodes
     if shared and training + plan.server.gpus > spec.gpus_per_node:

@@ -2,6 +2,7 @@
 
 import errno
 import os
+import shlex
 import signal
 import sys
 import warnings
@@ -64,7 +65,12 @@ def _run(app: "Typer") -> int:
 def _fail(error: "UserError") -> NoReturn:
     from scaffolder.cli import app, output
     from scaffolder.errors import CannotPrint
+    from scaffolder.instead import TooLarge
 
+    words = sys.argv[1:]
+    asked = output.on_terminal() and not {"--yes", "-y"} & {*words}
+    if isinstance(error, TooLarge) and not asked:
+        error.offer(shlex.join(["rl-scaffolder", *words]))
     said = f"error: {error}"
     if isinstance(error, CannotPrint):
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # what is left cannot be printed either

@@ -47,14 +47,15 @@ def _root(
 
 
 def wants_json(words: Sequence[str]) -> bool:
-    """Whether `--json` stands among the words as an option: not as a value, nor after `--`."""
+    """Whether `--json` or `--format json` stands among the words as an option: not as a value,
+    nor after `--`."""
     command = cast(typer.core.TyperGroup, typer.main.get_command(app))
     options = [each for found in command.commands.values() for each in found.params]
     valued = {name for each in options if not getattr(each, "is_flag", True) for name in each.opts}
     rest = iter(words)
     for word in rest:
-        if word in {"--", "--json"}:
-            return word == "--json"
-        if word in valued:
-            next(rest, None)
+        if word in {"--", "--json", "--format=json"}:
+            return word != "--"
+        if word in valued and next(rest, None) == "json" and word == "--format":
+            return True
     return False

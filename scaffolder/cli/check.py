@@ -1,41 +1,45 @@
 """`rl-scaffolder check`: what would stop a project's launch."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
-if TYPE_CHECKING:
-    from collections.abc import Sequence
+from scaffolder.cli import options
+from scaffolder.errors import InvalidAnswers
 
-    from scaffolder.project import Finding
+FORMATS = ("text", "json", "github", "sarif")
 
 
 def check(
     directory: Annotated[Path, typer.Argument(metavar="DIR", help="A rendered project.")] = Path(),
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")] = False,
+    form: Annotated[
+        str | None,
+        typer.Option(
+            "--format",
+            metavar="|".join(FORMATS),
+            help="`file:line: error: ...` for people and editors; JSON for scripts; annotations of "
+            "GitHub Actions; SARIF 2.1.0 for code scanning.  [text]",
+            autocompletion=options.one_of(FORMATS),
+        ),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="The same as --format json.")] = False,
 ) -> None:
     """Find what would stop a project or spoil its run: keys, batches, files, versions, GPUs."""
     from scaffolder.check import check as find
+    from scaffolder.cli import findings
 
+    chosen = form or ("json" if as_json else "text")
+    if chosen not in FORMATS:
+        raise InvalidAnswers([f"--format {chosen}: can be {', '.join(FORMATS)}"])
+    if as_json and chosen != "json":
+        raise InvalidAnswers([f"--json and --format {chosen}: take one of them"])
     found = find(directory)
-    if as_json:
-        from dataclasses import asdict
-
-        from scaffolder.cli.output import print_json
-
-        print_json({"findings": [asdict(finding) for finding in found]})
-    else:
-        _show(found)
+    {
+        "text": findings.show,
+        "json": findings.show_json,
+        "github": findings.show_github,
+        "sarif": findings.show_sarif,
+    }[chosen](found, directory)
     if any(finding.weight == "error" for finding in found):
         raise typer.Exit(1)
-
-
-def _show(found: "Sequence[Finding]") -> None:
-    from scaffolder.cli.output import print_table
-
-    if found:
-        rows = [[each.weight, each.place, each.problem, each.remedy] for each in found]
-        print_table(["", "where", "problem", "remedy"], rows, unbroken="where")
-    errors = sum(finding.weight == "error" for finding in found)
-    print(f"{errors} error(s)." if errors else "Nothing that would stop it was found.")

@@ -74,9 +74,21 @@ def compare(
         each.name: options.command({**given, "framework": each.name, "algorithm": each.algorithm})
         for each in found.possible
     }
+    instead = {
+        each.name: [
+            (
+                other.words,
+                options.command(
+                    {**given, "framework": each.name, "algorithm": name, **other.changes}
+                ),
+            )
+            for name, other in each.instead
+        ]
+        for each in found.candidates
+    }
     if as_json:
-        print_json(compared.as_json(found, commands))
+        print_json(compared.as_json(found, commands, instead))
     else:
-        compared.show(found, commands)
+        compared.show(found, commands, instead)
     if not found.possible:
         raise typer.Exit(1)

@@ -9,7 +9,8 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from scaffolder.compare import Candidate, Comparison, Judgement
+    from scaffolder.candidates import Candidate, Judgement
+    from scaffolder.compare import Comparison
     from scaffolder.criteria import Row
     from scaffolder.frameworks import Fact, Framework
     from scaffolder.plan import Plan
@@ -29,6 +30,10 @@ PLANNED = {
     "accumulation_steps",
     "notes",
 }
+
+
+Offers = dict[str, list[tuple[str, str]]]
+"""By framework: what fits in words, and the command that makes it."""
 
 
 class Footnotes:
@@ -73,11 +78,12 @@ def show_table(frameworks: "Sequence[Framework]", rows: "Sequence[Row]") -> None
     notes.show()
 
 
-def show(found: "Comparison", commands: dict[str, str]) -> None:
+def show(found: "Comparison", commands: dict[str, str], instead: Offers) -> None:
     """Every framework with its reasons, why one is first, and the command that makes a project.
 
     Args:
         commands: by the name of the framework that each is for.
+        instead: what fits where the model does not, by the same names, and its command.
     """
     from scaffolder.criteria import rows
 
@@ -101,7 +107,7 @@ def show(found: "Comparison", commands: dict[str, str]) -> None:
         show_table(compared, [row for row in rows(compared) if row.differs])
     else:
         notes.show()
-    _show_end(found, commands)
+    _show_end(found, commands, instead)
 
 
 def _show_candidate(candidate: "Candidate", found: "Comparison", notes: Footnotes) -> None:
@@ -156,7 +162,7 @@ def _show_gains(found: "Comparison", candidate: "Candidate", notes: Footnotes) -
         _say(f"  + algorithms: {', '.join(algorithms)}", indent=4)
 
 
-def _show_end(found: "Comparison", commands: dict[str, str]) -> None:
+def _show_end(found: "Comparison", commands: dict[str, str], instead: Offers) -> None:
     """The commands; they stay on one line each, to be copied."""
     from scaffolder.errors import UnsupportedChoice
 
@@ -168,6 +174,11 @@ def _show_end(found: "Comparison", commands: dict[str, str]) -> None:
         print("\nThe command for each; --want WISH chooses:\n")
         for candidate in found.possible:
             print(f"  {commands[candidate.name]}")
+    elif any(instead.values()):
+        print("\nThis fits, as the planner has tried:\n")
+        for candidate in found.candidates:
+            for words, command in instead[candidate.name]:
+                print(f"  # {candidate.framework.title}: {words}\n  {command}")
 
 
 def _say(text: str, indent: int = 0) -> None:
@@ -176,7 +187,7 @@ def _say(text: str, indent: int = 0) -> None:
     print(textwrap.fill(text, width, subsequent_indent=" " * indent, break_long_words=False))
 
 
-def as_json(found: "Comparison", commands: dict[str, str]) -> dict[str, Any]:
+def as_json(found: "Comparison", commands: dict[str, str], instead: Offers) -> dict[str, Any]:
     """For scripts; everything, with sources and dates."""
     first = found.recommended
     return {
@@ -188,11 +199,16 @@ def as_json(found: "Comparison", commands: dict[str, str]) -> dict[str, Any]:
         "nearest": found.nearest,
         "covers": COVERS,
         "most": found.most,
-        "frameworks": [_candidate(each, commands.get(each.name)) for each in found.candidates],
+        "frameworks": [
+            _candidate(each, commands.get(each.name), instead[each.name])
+            for each in found.candidates
+        ],
     }
 
 
-def _candidate(candidate: "Candidate", command: str | None) -> dict[str, Any]:
+def _candidate(
+    candidate: "Candidate", command: str | None, instead: "Sequence[tuple[str, str]]"
+) -> dict[str, Any]:
     from scaffolder.criteria import DECLARED
 
     framework, chosen = candidate.framework, candidate.chosen
@@ -207,6 +223,7 @@ def _candidate(candidate: "Candidate", command: str | None) -> dict[str, Any]:
         "wishes": [_judgement(each) for each in candidate.judgements],
         "plan": _plan(chosen.spec, chosen.plan) if chosen and chosen.plan else None,
         "command": command,
+        "instead": [{"words": words, "command": each} for words, each in instead],
         "offers": {name: list(getattr(framework, name)) for name in DECLARED},
         "facts": [vars(fact) for fact in framework.facts],
     }

@@ -13,6 +13,8 @@ from scaffolder.errors import Cancelled
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from scaffolder.carrying import Carried
+    from scaffolder.merging import Change
     from scaffolder.moved import Moved
     from scaffolder.update import LibraryChange, Update
 
@@ -49,7 +51,7 @@ def update(
 ) -> None:
     """Bring a project to the newest templates, or to other choices, and keep your edits."""
     from scaffolder import answers as all_answers
-    from scaffolder import frameworks, saved
+    from scaffolder import nearby, saved
     from scaffolder import update as updates
     from scaffolder.cli import output
 
@@ -57,9 +59,9 @@ def update(
     path = all_answers.absolute(directory)
     before = saved.read(path)
     spec = all_answers.spec(path, given, before.spec.model_dump())
-    plan = frameworks.resolve(spec).plan(spec)
+    plan = nearby.plan(spec)
     try:
-        done = updates.update(before, spec, plan, dry_run=dry_run)
+        done = updates.update(before, spec, plan, given=given.keys(), dry_run=dry_run)
     except KeyboardInterrupt:
         raise Cancelled from None
     with output.after(_in_short(done)):
@@ -96,7 +98,8 @@ def _print_json(path: Path, done: "Update") -> None:
     ]
     about = {"library": asdict(done.library), "changes": changes}
     imports = [each._asdict() for each in done.moved.imports]
-    print_json({"path": str(path), **editions, **about, "imports": imports})
+    carried = [asdict(each) for each in done.carried]
+    print_json({"path": str(path), **editions, **about, "imports": imports, "carried": carried})
 
 
 def _show(done: "Update", *, dry_run: bool) -> None:
@@ -112,6 +115,7 @@ def _show(done: "Update", *, dry_run: bool) -> None:
         paths = [change.path for change in same]
         print(f"\n{len(paths)} file(s) {KINDS[kind]}:")
         print("\n".join(f"  {path}" for path in paths))
+    _show_carried(done.carried)
     _show_moved(done.moved)
     _show_not_in_git([each.path for each in done.changes if not each.in_git])
     print()
@@ -119,7 +123,7 @@ def _show(done: "Update", *, dry_run: bool) -> None:
         print("Nothing was changed (--dry-run); --diff shows the lines.")
         return
     if done.conflicts:
-        print("Mend the marked places, `git add` each file, then commit.")
+        _show_conflicts([each for each in done.changes if each.kind == "conflict"])
     else:
         print("All of it is staged: see `git diff --cached`, then commit.")
     if done.library.changed or any(each.path == "pyproject.toml" for each in done.changes):
@@ -144,6 +148,27 @@ def _show_not_in_git(paths: "Sequence[str]") -> None:
         )
         print("`--cached FILE` says that you are done with it:")
         print("\n".join(f"  {path}" for path in paths))
+
+
+def _show_carried(carried: "Sequence[Carried]") -> None:
+    """What became of edits in the config of another framework."""
+    from scaffolder.yaml_lines import shown
+
+    if carried:
+        print("\nWhat you had changed in the config:")
+    for each in carried:
+        why = f" ({each.why})" if each.why else ""
+        print(f"  {each.key}: {shown(each.value)}")
+        print(f"    -> {each.to}" if each.to else f"    has no counterpart{why}")
+
+
+def _show_conflicts(conflicts: "Sequence[Change]") -> None:
+    marked = [each for each in conflicts if each.marked]
+    if marked:
+        print("Mend the marked places, `git add` each file, then commit.")
+    if whole := [each.path for each in conflicts if not each.marked and each.in_git]:
+        print(f"No place is marked in {', '.join(whole)}: one side has no such file.")
+        print("`git add FILE` keeps it, `git rm FILE` lets it go; then commit.")
 
 
 def _show_moved(moved: "Moved") -> None:

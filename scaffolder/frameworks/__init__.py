@@ -11,7 +11,7 @@ import importlib
 import itertools
 import pkgutil
 import shlex
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points
 from typing import TYPE_CHECKING, cast
@@ -19,10 +19,8 @@ from typing import TYPE_CHECKING, cast
 from scaffolder.errors import BrokenFramework, InvalidAnswers, UnsupportedChoice
 from scaffolder.frameworks.contract import Fact, Framework, Grade
 from scaffolder.vocabulary import (
-    ALGORITHMS,
+    NEAREST,
     OFFLINE,
-    PATTERNS,
-    TOPOLOGIES,
     Algorithm,
     Pattern,
     Topology,
@@ -165,25 +163,15 @@ def _problem_with(framework: object, name: str) -> str | None:
 
 def nearest(spec: "ProjectSpec") -> str:
     """The offered combination that changes least, as the flags to type."""
-    frameworks = discover()
-    axes = {
-        "framework": frameworks,
-        "algorithm": ALGORITHMS,
-        "topology": TOPOLOGIES,
-        "pattern": PATTERNS,
-        "tuning": (spec.tuning, "full"),
-        "sharding": (spec.sharding, None),
-        "generation": (spec.generation, None),
-    }
-    offered = (
-        candidate
-        for values in itertools.product(*axes.values())
-        if not frameworks[str(values[0])].unsupported(
-            candidate := spec.model_copy(update=dict(zip(axes, values, strict=True)))
-        )
-    )
-    best = min(offered, key=lambda candidate: _distance(spec, candidate))
-    chosen = {name: getattr(best, name) for name in axes}
+    candidates = [
+        spec.model_copy(update={"framework": name, "algorithm": algorithm, **choice})
+        for name, each in discover().items()
+        for algorithm in each.algorithms
+        for choice in _choices(each, algorithm, spec)
+    ]
+    candidates.sort(key=lambda candidate: _distance(spec, candidate))
+    best = next(each for each in candidates if not discover()[each.framework].unsupported(each))
+    chosen = {name: getattr(best, name) for name in WEIGHTS}
     shown = {
         name: value
         for name, value in chosen.items()
@@ -200,13 +188,47 @@ def nearest(spec: "ProjectSpec") -> str:
 ALWAYS_SHOWN = ("framework", "algorithm", "topology", "pattern")
 
 
-def _distance(spec: "ProjectSpec", other: "ProjectSpec") -> int:
-    """Cost of a change: what one wants to do weighs more than with what, and that than where."""
-    weights = {"algorithm": 8, "framework": 4, "topology": 2, "tuning": 2}
-    weights |= {"pattern": 1, "sharding": 1, "generation": 1}
+def _choices(
+    framework: Framework, algorithm: Algorithm, spec: "ProjectSpec"
+) -> Iterable[dict[str, str | None]]:
+    """What may stand beside an algorithm: of what was chosen all that is offered, and nothing where
+    it may follow from the rest."""
+    offered = framework.offered(algorithm)
+    names = [name for name in offered if name != "algorithm"]
+    axes: list[Sequence[str | None]] = []
+    for name in names:
+        asked, given = getattr(spec, name), offered[name]
+        follows = type(spec).model_fields[name].default is None
+        axes.append([asked] if asked is None else [*given, *([None] if follows else [])])
+    yield from (dict(zip(names, values, strict=True)) for values in itertools.product(*axes))
+
+
+WEIGHTS = {
+    "framework": 4,
+    "algorithm": 8,
+    "topology": 2,
+    "pattern": 1,
+    "tuning": 2,
+    "sharding": 1,
+    "generation": 1,
+}
+
+
+def _distance(spec: "ProjectSpec", other: "ProjectSpec") -> float:
+    """Cost of a change: what one wants to do weighs more than with what, and that than where. Of
+    changes that cost the same the nearest in meaning, and the usual framework, cost least."""
+    changes = {name: (getattr(spec, name), getattr(other, name)) for name in WEIGHTS}
+    changed = {name: words for name, words in changes.items() if words[0] != words[1]}
     other_family = (spec.algorithm in OFFLINE) != (other.algorithm in OFFLINE)
-    changed = (name for name in weights if getattr(spec, name) != getattr(other, name))
-    return 8 * other_family + sum(weights[name] for name in changed)
+    finer = sum(WEIGHTS[name] * _steps(*words) for name, words in changed.items())
+    unusual = "framework" in changed and not discover()[other.framework].usual
+    whole = 8 * other_family + sum(WEIGHTS[name] for name in changed)
+    return whole + finer / 1000 + unusual / 10_000
+
+
+def _steps(word: str, other: str) -> int:
+    near = NEAREST.get(word, ())
+    return near.index(other) if other in near else len(near)
 
 
 def matrix() -> Iterable[tuple[Framework, Algorithm, Topology, Pattern]]:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 from scaffolder.history import Source
+from scaffolder.meaning import Meanings, Meant
 from scaffolder.project import Check, Config
 from scaffolder.schema import Schema, load
 from scaffolder.vocabulary import (
@@ -112,6 +113,13 @@ class Framework(ABC):
         from scaffolder.plan import ConfigKeys
 
         return ConfigKeys()
+
+    def meanings(self, spec: "ProjectSpec", plan: "Plan") -> Meanings:  # noqa: ARG002 (for adapters)
+        """Keys of its config by what they mean; by default those that `keys` names."""
+        keys = self.keys(spec.algorithm)
+        named = {"learning_rate": keys.learning_rate, "epochs": keys.epochs, "model": keys.model}
+        found = {name: Meant((key,)) for name, key in named.items() if key}
+        return found | ({"sequence_length": Meant(keys.lengths, sum)} if keys.lengths else {})
 
     def schema_name(self, config: Config, algorithm: Algorithm) -> str:
         """The name under which the schema has the keys of a config: its algorithm.

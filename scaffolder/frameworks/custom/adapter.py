@@ -5,6 +5,8 @@ from dataclasses import replace
 
 from scaffolder.frameworks import Framework
 from scaffolder.frameworks.custom import checks, facts
+from scaffolder.frameworks.custom.meanings import meanings
+from scaffolder.meaning import Meanings
 from scaffolder.memory import TrainingCost
 from scaffolder.plan import ConfigKeys, Details, Plan, Server
 from scaffolder.planning import data_parallel_plan
@@ -60,6 +62,9 @@ class Custom(Framework):
             epochs="epochs",
             lengths=("max_length",),
         )
+
+    def meanings(self, spec: ProjectSpec, plan: Plan) -> Meanings:
+        return {**super().meanings(spec, plan), **meanings(spec)}
 
     def plan(self, spec: ProjectSpec) -> Plan:
         rate = LEARNING_RATES[spec.algorithm]

@@ -8,6 +8,8 @@ from pathlib import Path
 from scaffolder.frameworks import Framework
 from scaffolder.frameworks.trl import checks, facts, usual
 from scaffolder.frameworks.trl.chat_template import judge
+from scaffolder.frameworks.trl.meanings import meanings
+from scaffolder.meaning import Meanings
 from scaffolder.memory import TrainingCost
 from scaffolder.plan import ConfigKeys, Plan, Server
 from scaffolder.planning import data_parallel_plan
@@ -114,6 +116,9 @@ class Trl(Framework):
             epochs="num_train_epochs",
             lengths=("max_prompt_length", "max_completion_length") if online else ("max_length",),
         )
+
+    def meanings(self, spec: ProjectSpec, plan: Plan) -> Meanings:
+        return {**super().meanings(spec, plan), **meanings(spec, plan.world_size)}
 
     def unsupported(self, spec: ProjectSpec) -> list[str]:
         reasons = super().unsupported(spec)

@@ -101,18 +101,25 @@ def _deepspeed(values: Values) -> Iterator[Finding]:
 
 
 def _lengths(values: Values) -> Iterator[Finding]:
-    """More tokens than the model has positions for: it was never trained there."""
-    known = positions(values.get("model_name_or_path"), values.project.path)
-    if known is None:
-        return
+    """More tokens than the model has positions for, where it was never trained, or its engine."""
     names = ("max_prompt_length", "max_completion_length") if values.online else ("max_length",)
     counts = [values.count(name) or 0 for name in names]
-    if sum(counts) > known:
-        words = " + ".join(names)
+    words, longest = " + ".join(names), names[counts.index(max(counts))]
+    known = positions(values.get("model_name_or_path"), values.project.path)
+    if known and sum(counts) > known:
         problem = f"{words} is {sum(counts)}, and the model has positions for {known} tokens"
-        longest = names[counts.index(max(counts))]
         yield values.error(longest, problem, f"Make it at most {known}.")
-    engine = values.count("vllm_max_model_length")
-    if values.online and values.truth("use_vllm") and engine and engine > known:
-        problem = f"vllm_max_model_length is {engine}, and the model has positions for {known}"
-        yield values.error("vllm_max_model_length", problem, f"Set it to {known} or less.")
+    if values.online and values.truth("use_vllm"):
+        yield from _engine_length(values, known, sum(counts), words)
+
+
+def _engine_length(values: Values, known: int | None, wanted: int, words: str) -> Iterator[Finding]:
+    """vLLM refuses longer prompts, and cuts responses without a word."""
+    key = "vllm_max_model_length"
+    engine = values.count(key)
+    if known and engine and engine > known:
+        problem = f"{key} is {engine}, and the model has positions for {known}"
+        yield values.error(key, problem, f"Set it to {known} or less.")
+    elif engine and engine < wanted and values.get("vllm_mode") != "server":
+        problem = f"{words} is {wanted}, and the engine takes {engine} tokens ({key})"
+        yield values.error(key, problem, f"Set it to {wanted}, or lower one of the others.")

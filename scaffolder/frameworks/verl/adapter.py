@@ -6,8 +6,10 @@ from dataclasses import dataclass, replace
 
 from scaffolder.frameworks import Framework
 from scaffolder.frameworks.verl import checks, facts, usual
+from scaffolder.frameworks.verl.meanings import ONE_RESPONSE, meanings
 from scaffolder.frameworks.verl.online import cpus_per_node
 from scaffolder.frameworks.verl.values import tree_of
+from scaffolder.meaning import Meanings
 from scaffolder.memory import OVERHEAD, TrainingCost, model_billions
 from scaffolder.plan import ConfigKeys, Plan
 from scaffolder.planning import data_parallel_plan
@@ -23,8 +25,6 @@ ADAPTER_SHARE = 0.01
 """Weights that LoRA adds, of those of the model."""
 ENGINE_SHARE = 0.5
 """Of a GPU, while it generates (rollout.gpu_memory_utilization)."""
-ONE_RESPONSE = {"ppo", "reinforce_pp"}
-"""Algorithms that do not compare the responses to one prompt with each other."""
 ON_POLICY = {"rloo", "reinforce_pp"}
 """Those that take one optimizer step with what was generated; the others UPDATES."""
 UPDATES = 4
@@ -102,6 +102,12 @@ class Verl(Framework):
             if online
             else ("data.max_length",),
         )
+
+    def meanings(self, spec: ProjectSpec, plan: Plan) -> Meanings:
+        return {
+            **super().meanings(spec, plan),
+            **meanings(spec),
+        }
 
     def schema_name(self, config: Config, algorithm: Algorithm) -> str:
         """That of the tree which the config's `defaults` compose."""

@@ -61,8 +61,9 @@ def _code(values: Values) -> Iterator[Finding]:
         if problem:
             yield values.finding("error", at, problem, "Correct the name, or write it.")
     key = "reward.custom_reward_function.reward_kwargs.rewards"
-    if values.online and (entry := values.config.entry(key)):
-        problem = code.problem_of(folder, str(entry.value), "score", arguments=4)
+    if values.online and values.get("reward.custom_reward_function.path") == "verl_rewards.py":
+        name = values.config.get(key, "rewards:score")  # as verl_rewards.py has it
+        problem = code.problem_of(folder, str(name), "score", arguments=4)
         if problem:
             yield values.finding("error", key, problem, "Correct the name, or write it.")
 

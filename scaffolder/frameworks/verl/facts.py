@@ -26,7 +26,8 @@ FACTS = (
     ),
     Fact(
         "tools",
-        "its agent loop runs tools that the config names; until then rows with tools are refused",
+        "its agent loop runs functions of yours that the config names (function_tool_path); with "
+        "none, as rendered, rows with tools are refused or dropped",
         RENDERED,
         READ,
         grade=1,
