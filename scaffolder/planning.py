@@ -12,7 +12,7 @@ from scaffolder.memory import (
     model_billions,
     served_gib,
 )
-from scaffolder.numbers import gib, power_of_two, round_up
+from scaffolder.numbers import gib, round_up
 from scaffolder.plan import Plan
 from scaffolder.spec import ProjectSpec
 from scaffolder.trainer import Trainer

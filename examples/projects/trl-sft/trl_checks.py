@@ -7,11 +7,13 @@ from typing import Any
 from tqdm import tqdm
 
 from rl_rollouts.errors import UserError
+from rl_rollouts.frameworks import trl
 from rl_rollouts.models.after_prompt import AfterPrompt
 from rl_rollouts.models.learned import Learned, Limit
 from rl_rollouts.rewards.checked import load_score
 from rl_rollouts.rewards.trial import try_out
-from trl_data import demand_enough, rows_of
+from rl_rollouts.survey.forecast import measured
+from trl_data import rows_of
 from trl_rewards import shown_tools
 from trl_settings import Algorithm
 
@@ -100,8 +102,10 @@ def check_data(run: Any, training: Any, tokenizer: Any, algorithm: Algorithm) ->
         if run.check_only:
             print(f"{path}", *found.lines(), sep="\n")
         found.demand()
-    if algorithm.online and run.check_only:
-        demand_enough(found.kept, training)
+    if run.check_only:
+        forecast = measured(trl, {**vars(run), **vars(training)}, found)
+        print(*forecast.steps_in_words(), sep="\n")
+        forecast.demand()
 
 
 def learn(
@@ -140,29 +144,11 @@ def learned_by(run: Any, training: Any, tokenizer: Any, algorithm: Algorithm) ->
     )
     sequences = AfterPrompt(
         tokenizer,
-        training_template(tokenizer, training),
+        trl.chat_template(tokenizer, vars(training)),
         marked=getattr(training, "assistant_only_loss", False),
         whole=judged or getattr(training, "completion_only_loss", None) is False,
     )
     return Learned(sequences, tokenizer, limit, whole=judged)
-
-
-def training_template(tokenizer: Any, training: Any) -> str | None:
-    """The chat template that SFTTrainer takes in place of the tokenizer's, to mark turns."""
-    if not getattr(training, "assistant_only_loss", False):
-        return None
-    from trl.chat_template_utils import get_training_chat_template, has_generation_markers
-
-    if has_generation_markers(tokenizer.chat_template):
-        return None
-    try:
-        return get_training_chat_template(tokenizer)  # type: ignore[no-any-return]
-    except ValueError as error:
-        raise UserError(
-            f"This model's chat template cannot mark the model's own words: {error}",
-            "Set assistant_only_loss: false and prepare the data again: each turn of the model "
-            "becomes a row of its own, and the loss falls on nothing else.",
-        ) from None
 
 
 def check_online(run: Any, path: Path, algorithm: Algorithm, *, say: bool) -> None:

@@ -10,10 +10,11 @@ from tqdm import tqdm
 
 from rl_rollouts.engine.stored import Rows
 from rl_rollouts.errors import UserError
-from rl_rollouts.frameworks.verl import reward_arguments
+from rl_rollouts.frameworks import verl
 from rl_rollouts.models.learned import Learned, Limit
 from rl_rollouts.rewards.checked import load_score
 from rl_rollouts.rewards.trial import try_out
+from rl_rollouts.survey.forecast import measured
 from verl_settings import Settings
 
 UNITS = "transfer_queue.backend.SimpleStorage.num_data_storage_units"
@@ -122,6 +123,8 @@ def check_data(settings: Settings, every: bool) -> None:
     """
     tokenizer = load_tokenizer(settings)
     config = settings.config
+    from omegaconf import OmegaConf
+
     from verl_data import Conversations, Prompts
 
     batch = config.data.train_batch_size
@@ -135,7 +138,9 @@ def check_data(settings: Settings, every: bool) -> None:
         count, what = len(rows), "rows"
         learned = _learned(rows, settings, every=every)
     if every:
-        print(*learned.lines(), sep="\n")
+        settled = OmegaConf.to_container(config) | {"defaults": [settings.root]}
+        steps = measured(verl, settled, learned).steps_in_words()
+        print(*learned.lines(), *steps, sep="\n")
     if count < batch:
         raise UserError(
             f"There are {count} {what}, and a step takes {batch}: verl would train none.",
@@ -186,7 +191,7 @@ def _check_reward(settings: Settings) -> None:
     if Path(given.path).name == "verl_rewards.py":
         score = load_score(str(given.reward_kwargs.get("rewards", "rewards:score")))
         rows = Rows(list(settings.config.data.train_files))
-        if said := try_out((reward_arguments(row["extra_info"]) for row in rows), score):
+        if said := try_out((verl.reward_arguments(row["extra_info"]) for row in rows), score):
             print(said)
 
 

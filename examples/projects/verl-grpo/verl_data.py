@@ -41,6 +41,8 @@ class Prompts(RLHFDataset):  # type: ignore[misc]
         asked = AfterPrompt(self.tokenizer, options=self.apply_chat_template_kwargs)
         limit = Limit("data.max_prompt_length", longest, "dropped")
         self.found = Learned(asked, self.tokenizer, limit, what="prompts")
+        for _ in range(few - len(chosen)):
+            self.found.skip("with tools")
         chosen = [i for i in chosen if self._fits(rows[i], f"row {i + 1}")]
         self.found.demand_taken()
         self.dataframe = rows.select(chosen)
