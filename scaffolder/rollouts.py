@@ -177,7 +177,7 @@ def look(path: str, keys: str = "") -> Inspection | UserError:
     return UnreadableRollouts(f"No line of {path} is a rollout{why}.", remedy)
 
 
-def fitting(path: str, *, typed: bool = False) -> str | None:
+def fitting(path: str, keys: str = "", *, typed: bool = False) -> str | None:
     """The algorithm that fits rollouts, at a glance; None when they are not there or hold none.
 
     Args:
@@ -190,7 +190,7 @@ def fitting(path: str, *, typed: bool = False) -> str | None:
     if not (where or typed):
         return None
     try:
-        return inspect(str(where or path), glance=True).recommended
+        return glance(str(where or path), keys).recommended
     except UserError:
         if typed:
             raise

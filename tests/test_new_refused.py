@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 
 from conftest import Command, Result, run
-from rollouts import record, says, write
 from test_new import TRL, git
 
 KINDS = {
@@ -90,15 +89,6 @@ def test_rollouts_that_are_none_are_said_to_be_none(
     assert result.returncode == 0, "they may come later"
     assert "warning: " in result.stderr and str(path) in result.stderr
     assert "(none there yet)" in " ".join(result.stdout.split())
-
-
-def test_rollouts_that_are_there_say_how_many_steps(scaffold: Command, tmp_path: Path) -> None:
-    rows = [record([says(f"answer {n}")], reward=1, _ng_task_index=n) for n in range(100)]
-    write(tmp_path / "mine.jsonl", *rows)
-    words = ("--rollouts", "mine.jsonl", "--set", "global_batch_size=8", "--set", "epochs=2")
-    result = scaffold("new", "p", *TRL, *words, "--dry-run")
-    assert result.stderr == ""
-    assert "about 23 in 2 epoch(s) of about 90 rows" in " ".join(result.stdout.split())
 
 
 def without(tmp_path: Path, **environment: str | None) -> Result:

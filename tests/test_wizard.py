@@ -213,7 +213,8 @@ def test_an_answer_can_be_changed_when_the_plan_is_not_feasible(tmp_path: Path) 
         wizard,
         *enter("Which weights", "How many machines", "How many GPUs", "How much memory"),
         ("Which model", "org/m-70B" + ENTER),
-        ("70 billion weights", ""),
+        ("70 billion, takes", ""),
+        ("This fits, as the planner has tried", ""),
         ("All your answers", ""),
         ("--model org/m-70B", ""),
         ("Which answer is to be another one", ENTER),
@@ -287,11 +288,7 @@ def test_what_becomes_of_tools_is_asked_and_what_is_taken_is_said(tmp_path: Path
     shop = str(ROOT / "examples" / "rollouts" / "shop.jsonl")
     flags = ("--framework", "trl", "--algorithm", "grpo", "--rollouts", shop, "--tracker", "none")
     wizard = start(tmp_path, "p", *flags, "--tuning", "full", "--generation", "transformers")
-    wizard.expect("40 prompts have tools. What becomes of them")
-    wizard.send(ENTER)
-    for question in SIZES:
-        wizard.expect(question)
-        wizard.send(ENTER)
+    talk(wizard, ("40 prompts have tools", ""), *enter("What becomes of them", *SIZES, LAST[1]))
     wizard.expect("What it will do with these rollouts")
     wizard.expect("53 prompts, 7 more held out; 35 with tools shown; 53 to train on")
     wizard.expect("Write the project")
@@ -313,5 +310,10 @@ def test_rollouts_that_are_there_are_looked_at_and_decide_what_is_offered_first(
     wizard.expect("1 of 9 lines")
     wizard.expect("4 of 4 tasks have two or more different rewards")
     talk(wizard, (r"dpo.*fits the rollouts", ENTER))
-    talk(wizard, *enter("Which weights", *SIZES, LAST[1]), ("about 1 in 1 epoch", ""))
+    talk(
+        wizard,
+        *enter("Which weights", *SIZES, LAST[1]),
+        ("What it will do with these", ""),
+        ("steps", ""),
+    )
     assert stopped(wizard)["algorithm"] == "dpo"

@@ -31,6 +31,7 @@ def compare(
     generation: options.Generation = None,
     model: options.Model = None,
     rollouts: options.Rollouts = None,
+    keys: options.Keys = None,
     tracker: options.Tracker = None,
     answers: options.AnswersFile = None,
     assignments: options.Assignments = None,
@@ -65,7 +66,9 @@ def compare(
     else:
         typed = "rollouts" in all_answers.gather(None, assignments or [], {"rollouts": rollouts})
         path = given.get("rollouts") if typed or "algorithm" not in given else None
-        fitting = recorded.fitting(str(path), typed=typed) if path else None
+        fitting = (
+            recorded.fitting(str(path), str(given.get("keys") or ""), typed=typed) if path else None
+        )
     anything = {"algorithm": vocabulary.ALGORITHMS[0], **given, "framework": "any"}
     spec = all_answers.spec(Path("project"), anything)
     said = spec.algorithm if "algorithm" in given else None

@@ -33,6 +33,7 @@ def update(
     generation: options.Generation = None,
     model: options.Model = None,
     rollouts: options.Rollouts = None,
+    keys: options.Keys = None,
     tracker: options.Tracker = None,
     assignments: options.Assignments = None,
     dry_run: Annotated[
