@@ -143,18 +143,18 @@ class Wizard(AboutRollouts):
         return tuple(framework.offered(str(self.answers.get("algorithm")))[name])
 
     def put(self, name: str) -> Any:
-        if name == "rollouts":
-            return self.ask_rollouts()
-        if name == "framework":
-            return self._ask_framework()
+        own = {
+            "rollouts": self.ask_rollouts,
+            "framework": self._ask_framework,
+            TOOLS: self._ask_about_tools,
+            "directory": self._ask_directory,
+        }
+        if name in own:
+            return own[name]()
         if name in OFFERED:
             return self._ask_offered(name)
-        if name == TOOLS:
-            return self._ask_about_tools()
         if name == "tracker":
             return self.ask_word(name, TRACKERS, self.default(name))
-        if name == "directory":
-            return self._ask_directory()
         return self._page.ask(self._others()) if name == "details" else self.ask_line(name)
 
     def _ask_framework(self) -> str:

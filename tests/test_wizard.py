@@ -314,6 +314,6 @@ def test_rollouts_that_are_there_are_looked_at_and_decide_what_is_offered_first(
         wizard,
         *enter("Which weights", *SIZES, LAST[1]),
         ("What it will do with these", ""),
-        ("steps", ""),
+        ("more than the share", ""),
     )
     assert stopped(wizard)["algorithm"] == "dpo"
