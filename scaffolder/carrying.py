@@ -97,6 +97,9 @@ def find(
     """
     file = f"{saved.spec.framework}_config.yaml"
     base, now = read_config(rendered, file), read_config(saved.path, file)
+    if not (saved.path / file).exists():
+        gone = Carried(file, REMOVED, why="what you changed in it stands nowhere that is known")
+        return Carrying(spec, plan, others=(gone,))
     if now.problem:
         why = f"{file} {now.problem.problem}, and what you changed in it could not be taken over"
         raise NotCommitted(saved.path, why, "Mend it and commit, then update again.")

@@ -89,7 +89,7 @@ def _show(found: "Inspection", *, told: bool) -> None:
     summary = found.summary
     print(f"{found.path}: {found.counted} in {summary['read']:,} lines\n")
     if len(summary["files"]) > 1:
-        print_table(["file", "lines", "used", ""], list(_files(summary["files"])))
+        print_table(["file", "lines", "used", ""], list(_files(summary["files"], found.path)))
     if summary["rollouts"]:
         print_table(["", "", "median", "5% to 95%"], list(_sizes(summary)), title="What is in them")
     if rejected := summary["rejected"]:
@@ -119,9 +119,10 @@ def _show_verdict(found: "Inspection", expected: "Outlook | None") -> None:
         print(f"The command that fits:\n\n  {found.command}")
 
 
-def _files(files: Sequence[Mapping[str, Any]]) -> Iterator[list[str]]:
+def _files(files: Sequence[Mapping[str, Any]], folder: str) -> Iterator[list[str]]:
     for each in files[:FILES]:
-        yield [each["name"], f"{each['lines']:,}", f"{each['rollouts']:,}", each["reason"]]
+        name = each["name"].removeprefix(f"{folder.rstrip('/')}/")
+        yield [name, f"{each['lines']:,}", f"{each['rollouts']:,}", each["reason"]]
     if len(files) > FILES:
         rest = files[FILES:]
         sums = [f"{sum(each[name] for each in rest):,}" for name in ("lines", "rollouts")]
