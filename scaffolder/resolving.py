@@ -99,7 +99,10 @@ def _target(directory: str | None, given: Answers) -> tuple[Path, list[UserError
 def _behind(error: UserError, given: Answers) -> Iterator[UserError]:
     """What would be refused next, if what an error says were mended and all else stayed."""
     usable = {n: v for n, v in given.items() if not specs.problem_with(n, v)}
-    if isinstance(error, InfeasiblePlan) or not {"framework", "algorithm"} <= usable.keys():
+    if isinstance(error, InfeasiblePlan) or "framework" not in usable:
+        return
+    if "algorithm" not in usable:
+        yield from _unknown(str(usable["framework"]))
         return
     try:
         spec = specs.build({**usable, "project_name": PLACEHOLDER})
@@ -116,6 +119,13 @@ def _behind(error: UserError, given: Answers) -> Iterator[UserError]:
             framework.plan(spec)
         except InfeasiblePlan as infeasible:
             yield infeasible
+
+
+def _unknown(framework: str) -> Iterator[UserError]:
+    try:
+        frameworks.get(framework)
+    except UserError as error:
+        yield error
 
 
 def _supported(framework: Framework, spec: ProjectSpec) -> ProjectSpec:

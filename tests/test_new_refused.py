@@ -50,6 +50,10 @@ def test_errors_of_all_kinds_come_at_once(scaffold: Command, tmp_path: Path) -> 
             ("--framework", "tlr", "--algorithm", "sft", "--nodes", "x"),
             ("nodes = 'x'", "did you mean trl"),
         ),
+        (
+            ("--framework", "tlr", "--algorithm", "xx"),
+            ("algorithm = 'xx'", "did you mean trl"),
+        ),
         (("--framework", "trl", "--set", "epochs=x"), ("epochs = 'x'", "algorithm: is missing")),
         (
             ("--framework", "trl", "--algorithm", "ppo", "--gpus-per-node", "0"),
@@ -60,7 +64,13 @@ def test_errors_of_all_kinds_come_at_once(scaffold: Command, tmp_path: Path) -> 
             ("seed = '-1'", "sft of trl has no KL term"),
         ),
     ],
-    ids=["framework and number", "missing and number", "algorithm and number", "number and plan"],
+    ids=[
+        "framework and number",
+        "framework and word",
+        "missing and number",
+        "algorithm and number",
+        "number and plan",
+    ],
 )
 def test_two_kinds_come_together(
     scaffold: Command, words: tuple[str, ...], expected: tuple[str, str]
