@@ -96,7 +96,7 @@ class Merge:
         edited = frozenset(path for path, *_ in self._differing(self._base, self._ours))
         diff = self._git("diff", "--no-color", "--no-ext-diff", self._ours, commit)
         moved = find(self._there, self._base, self._new, commit, sides)
-        return Merged(commit, files, edited - {library.path()}, diff, wheels, moved)
+        return Merged(commit, files, edited - {library.path(), *wheels}, diff, wheels, moved)
 
     def _settle_answers(self) -> None:
         """Those that the project is to have: no mixture of two, and none in conflict."""
