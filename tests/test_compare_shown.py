@@ -158,7 +158,7 @@ def test_the_questions_lead_to_a_command_that_runs(scaffold: Command, tmp_path: 
         ("How much memory", ENTER),
         ("Which model", ENTER),
         ("What matters to you", "?"),
-        ("counts as points", ""),
+        ("with a source", ""),
         ("What matters to you", "<"),
         ("Which model", ENTER),
         ("What matters to you", " " + DOWN + " " + ENTER),

@@ -69,11 +69,13 @@ class Training(NamedTuple):
 
     def steps(self, rows: int) -> int | None:
         """Optimizer steps of the whole run; None where only tokens tell."""
+        share = rows / self.rows
+        if self.fill == "none" and not self.packed and share < 1:
+            return 0
         if self.max_steps is not None:
             return self.max_steps
         if self.packed:
             return None
-        share = rows / self.rows
         if self.fill == "next":
             return math.ceil(self.epochs * share)
         whole = math.floor(share) if self.fill == "none" else math.ceil(share)
