@@ -8,13 +8,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 import tiny
 from checked import put
 from conftest import ROOT, Command, Result
 from inside import CUSTOM, inside
 from projects import curve, make, python, render
-from rl_rollouts.frameworks import Training
+from rl_rollouts.errors import UserError
+from rl_rollouts.frameworks import Training, shipped
+from rl_rollouts.survey.forecast import foresee, training_of
 from rollouts import many, read, write
 from scaffolder import frameworks
 from scaffolder import rollouts as looked_at
@@ -273,3 +276,34 @@ def test_new_warns_of_tools_where_nobody_is_asked(tmp_path: Path, scaffold: Comm
     custom = ("--framework", "custom", *words[2:], "--set", "rows_with_tools=environment")
     done = scaffold("new", "p", *custom)
     assert done.returncode == 2 and "rows_with_tools can be: refuse, drop" in done.stderr
+
+
+ODD: tuple[Any, ...] = (
+    "eight", "33", True, [1], {"a": 1}, None, -1, 0, 0.5, 10**400, float("inf"), float("nan"),
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ["trl-sft", "custom-sft", "verl-grpo"])
+def test_whatever_stands_in_a_config_is_calculated_with_or_refused(name: str) -> None:
+    framework = name.partition("-")[0]
+    file = ROOT / "examples" / "projects" / name / f"{framework}_config.yaml"
+    config = yaml.safe_load(file.read_text("utf-8"))
+    module = shipped()[framework]
+    keys = ("max_steps", "trainer.total_training_steps", "num_generations", *leaves(config))
+    for key in keys:
+        for odd in ODD:
+            try:
+                run = training_of(module, {**config, key: odd}, file.parent)
+                lines = [*foresee(framework, run, 100, 0).lines()]
+            except UserError as error:
+                assert key in error.problem, "the key is named"
+            else:
+                assert len(lines) == 2
+
+
+def leaves(config: dict[str, Any], above: str = "") -> list[str]:
+    """The keys of values, with dots."""
+    found = []
+    for key, value in config.items():
+        found += leaves(value, f"{above}{key}.") if isinstance(value, dict) else [above + key]
+    return found

@@ -92,6 +92,10 @@ def value_of(config: Any, key: str, default: Any = None) -> Any:
     return default if config is None else config
 
 
+MOST = 1e15
+"""Of anything that is counted."""
+
+
 def count_of(config: Any, key: str, default: float) -> Any:
     """A number above zero of a config.
 
@@ -99,8 +103,23 @@ def count_of(config: Any, key: str, default: float) -> Any:
         UserError: when something else stands there.
     """
     found = value_of(config, key, default)
-    if isinstance(found, bool) or not isinstance(found, int | float) or found <= 0:
+    number = isinstance(found, int | float) and not isinstance(found, bool)
+    if not number or not 0 < found < MOST:
         raise UserError(f"`{key}` is {found!r}, which is no number above 0.", "Mend the config.")
+    return found
+
+
+def limit_of(config: Any, key: str) -> int | None:
+    """A whole number of a config that ends a run; None where none does, as with -1.
+
+    Raises:
+        UserError: when something else stands there.
+    """
+    found = value_of(config, key)
+    if found is None or (type(found) is int and found <= 0):
+        return None
+    if type(found) is not int:
+        raise UserError(f"`{key}` is {found!r}, which is no whole number.", "Mend the config.")
     return found
 
 

@@ -19,7 +19,7 @@ from ..data.build import Judged, Pair, Trajectory
 from ..data.rollout import Message, Rollout, Tokens
 from ..data.rows import Prompt, Row, prompt
 from ..engine.parquet import columns
-from . import ConfigKeys, Training, count_of, value_of
+from . import ConfigKeys, Training, count_of, limit_of, value_of
 
 
 class Answered(msgspec.Struct):
@@ -121,7 +121,7 @@ def training(config: Mapping[str, Any], _: Path) -> Training:
         rows=max(1, batch // group) if online else batch,
         responses=batch if online else 0,
         epochs=count_of(config, "epochs", 1.0),
-        max_steps=value_of(config, "max_steps"),
+        max_steps=limit_of(config, "max_steps"),
         fill="next",
         tools=value_of(config, "rows_with_tools", "refuse") if online else "show",
         tools_key="rows_with_tools",

@@ -24,7 +24,7 @@ from ..data.rows import Prompt, Row, prompt, until_last_turn
 from ..engine.parquet import columns
 from ..errors import UserError
 from ..values import KINDS
-from . import ConfigKeys, Training, count_of, value_of
+from . import ConfigKeys, Training, count_of, limit_of, value_of
 
 
 class Answered(msgspec.Struct):
@@ -72,12 +72,11 @@ def training(config: Mapping[str, Any], folder: Path) -> Training:
     """
     each = count_of(config, "per_device_train_batch_size", 8)
     held = count_of(config, "gradient_accumulation_steps", 1)
-    most = value_of(config, "max_steps")
     algorithm = str(value_of(config, "algorithm"))
     common: dict[str, Any] = {
         "algorithm": algorithm,
         "epochs": count_of(config, "num_train_epochs", 3.0),
-        "max_steps": most if isinstance(most, int) and most > 0 else None,
+        "max_steps": limit_of(config, "max_steps"),
     }
     batch = each * processes(folder)
     if KINDS.get(algorithm) != "prompts":

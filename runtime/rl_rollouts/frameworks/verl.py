@@ -29,7 +29,7 @@ from ..data.rollout import Json, Message, Rollout, Tokens
 from ..data.rows import Row, conversation, json_text, text_of
 from ..engine.parquet import columns
 from ..errors import UserError
-from . import ConfigKeys, Training, count_of, value_of
+from . import ConfigKeys, Training, count_of, limit_of, value_of
 
 
 class Conversation(msgspec.Struct):
@@ -117,11 +117,11 @@ def trajectories(trajectory: Trajectory) -> Steps:
 
 def training(config: Mapping[str, Any], _: Path) -> Training:
     """Both trainers leave out what fills no step. Source: their data loaders (`drop_last`)."""
-    roots = [each for each in value_of(config, "defaults", []) if isinstance(each, str)]
-    online = "ppo_trainer" in roots
+    roots = value_of(config, "defaults")
+    online = isinstance(roots, list) and "ppo_trainer" in roots
     common: dict[str, Any] = {
         "epochs": count_of(config, "trainer.total_epochs", 30 if online else 4),
-        "max_steps": value_of(config, "trainer.total_training_steps"),
+        "max_steps": limit_of(config, "trainer.total_training_steps"),
         "fill": "none",
     }
     if not online:
