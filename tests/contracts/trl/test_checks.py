@@ -55,7 +55,7 @@ def test_the_same_batches_are_refused(
     made, chance, refused = variant("trl", algorithm), random.Random(algorithm), 0
     assert made.plan is not None
     accelerate = made.render("accelerate_config.yaml")
-    (tmp_path / "rewards.py").write_text("def score(prompt, response, truth, about): ...")
+    (tmp_path / "rewards.py").write_text("def score(prompt, response, truth, about): return 0.0")
     for _ in range(SAMPLES):
         world, drawn = chance.choice([1, 2, 3, 4, 8]), numbers(chance)
         text = yaml.safe_dump({**yaml.safe_load(made.config()), **drawn})
