@@ -11,9 +11,11 @@ def check(project: Project) -> Iterator[Finding]:
     config = project.configs[0]
     if config.problem is not None:
         return
-    errors = library.load("errors")
+    errors, odd = library.load("errors"), library.load("frameworks").OddValue
     try:
         found = forecast.outlook_of(project.path, project.spec, project.plan)
+    except odd:
+        return  # said of the key itself
     except errors.UserError as error:
         yield Finding("error", error.problem, error.remedy, config.file)
         return

@@ -96,16 +96,20 @@ MOST = 1e15
 """Of anything that is counted."""
 
 
+class OddValue(UserError):
+    """A value of a config with which nothing can be calculated."""
+
+
 def count_of(config: Any, key: str, default: float) -> Any:
     """A number above zero of a config.
 
     Raises:
-        UserError: when something else stands there.
+        OddValue: when something else stands there.
     """
     found = value_of(config, key, default)
     number = isinstance(found, int | float) and not isinstance(found, bool)
     if not number or not 0 < found < MOST:
-        raise UserError(f"`{key}` is {found!r}, which is no number above 0.", "Mend the config.")
+        raise OddValue(f"`{key}` is {found!r}, which is no number above 0.", "Mend the config.")
     return found
 
 
@@ -113,13 +117,13 @@ def limit_of(config: Any, key: str) -> int | None:
     """A whole number of a config that ends a run; None where none does, as with -1.
 
     Raises:
-        UserError: when something else stands there.
+        OddValue: when something else stands there.
     """
     found = value_of(config, key)
     if found is None or (type(found) is int and found <= 0):
         return None
     if type(found) is not int:
-        raise UserError(f"`{key}` is {found!r}, which is no whole number.", "Mend the config.")
+        raise OddValue(f"`{key}` is {found!r}, which is no whole number.", "Mend the config.")
     return found
 
 
