@@ -210,7 +210,8 @@ def test_the_last_of_several_machines_generates(tmp_path: Path, served: Served) 
     """Both on this machine: the server's ends when the trainer's port has been there and gone."""
     _, environment = served
     words = ("--framework", "trl", "--algorithm", "grpo", "--gpus-per-node", "4", "--nodes", "2")
-    project = render(tmp_path / "modules", *words, "--set", "generation=vllm_server")
+    server = ("--set", "generation=vllm_server", "--set", "generation_gpus=4")
+    project = render(tmp_path / "modules", *words, *server)
     script_ = project / "launch" / "server.sh"
     text = script_.read_text("utf-8").replace("8000", environment["PORT"])
     script_.write_text(text.replace("sleep 5", "sleep 0.2"), "utf-8")
