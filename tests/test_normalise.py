@@ -259,6 +259,7 @@ LINE = encoded(record([says("answer")], note="remark"))
         (LINE.replace(b"1.0", b"1" * 5000), "not JSON"),
         *((scalar, "no JSON object") for scalar in (b"1", b'"text"', b"null", b"true", b"[]")),
         (LINE[:-1] + b', "reward": 0.25}', "reward stands twice"),
+        (LINE[:-1] + b', "reward": null}', "reward stands twice"),
         (LINE[:-1] + b', "response": {"output": []}}', "response stands twice"),
         (LINE[:-1] + b', "responses_create_params": {}}', "responses_create_params stands twice"),
         (LINE[:-1] + b', "messages": [], "messages": []}', "messages stands twice"),

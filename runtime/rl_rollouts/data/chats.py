@@ -9,7 +9,7 @@ import msgspec
 
 from ..errors import Damaged
 from .beside import is_learned, parted, thought_of
-from .content import is_text, plain
+from .content import QUOTED, first_byte, is_text, plain
 from .conversation import END_OF_TURN
 from .items import KINDS, NOTHING_BESIDE, Item, Plain, beside, widened
 
@@ -49,7 +49,14 @@ def items_of(messages: Sequence[Any], *, apart: bool = True) -> Iterator[Item]:
 
 def expanded(items: Sequence[Any]) -> Sequence[Any]:
     """Responses items, of which those that are chat messages are made items too."""
-    if not any(map(_is_chat, items)):
+    for item in items:
+        if type(item) is Plain and item.role is not None and item.role not in RESULTS:
+            content = item.content
+            if not content or first_byte(content) == QUOTED:
+                continue
+        if _is_chat(item):
+            break
+    else:
         return items
     found: list[Any] = []
     for item in items:
@@ -106,12 +113,11 @@ def _is_chat(item: Any) -> bool:
         return False
     if item.role in RESULTS or (kind is Item and beside(item) != NOTHING_BESIDE):
         return True
-    return _has_thought(item)
+    return _has_thought(item.content)
 
 
-def _has_thought(item: Item | Plain) -> bool:
-    """Whether reasoning may stand among the parts of its content."""
-    content: Any = item.content
+def _has_thought(content: Any) -> bool:
+    """Whether reasoning may stand among the parts of content."""
     if isinstance(content, list):
         return any(part.type == "reasoning_text" for part in content)
     if not content or is_text(content):

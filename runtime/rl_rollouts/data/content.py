@@ -10,6 +10,8 @@ from .items import Part
 from .rollout import ABSENT, Json, raw
 
 QUOTE, NULL_BEGINS = b'"n'
+QUOTED = (QUOTE,)
+"""What `first_byte` gives of a JSON string."""
 EMPTY = msgspec.Raw(b'""')
 NOTHING = (msgspec.Raw(b""), msgspec.Raw(b"null"), EMPTY)
 TEXT_KEYS = {
@@ -26,7 +28,7 @@ NO_IMAGES = "content of type image is not text (--images keep keeps references)"
 
 Content = msgspec.Raw | list[Part] | None
 """As JSON text, or decoded as far as its parts."""
-_first_byte = Struct("B").unpack_from
+first_byte = Struct("B").unpack_from
 """Costs half of what a memoryview does, and every text is asked."""
 _parts = msgspec.json.Decoder(list[Part]).decode
 
@@ -51,7 +53,7 @@ def text_of(content: Content, between: str = "") -> msgspec.Raw:
     if isinstance(content, list):
         parts, content = content, ABSENT
     else:
-        (begins,) = _first_byte(content)
+        (begins,) = first_byte(content)
         if begins == QUOTE:
             return content
         if begins == NULL_BEGINS:
@@ -59,7 +61,7 @@ def text_of(content: Content, between: str = "") -> msgspec.Raw:
         parts = _plain_parts(content)
     if len(parts) == 1:
         text = parts[0].text
-        (begins,) = _first_byte(text)
+        (begins,) = first_byte(text)
         if begins == QUOTE:
             return text
     return raw(joined(msgspec.json.decode(content or raw(parts)), between))

@@ -6,7 +6,6 @@ would teach an answer to a question that was never asked: that is a `Gap`.
 """
 
 from collections.abc import Sequence
-from operator import attrgetter
 from typing import Any
 
 import msgspec
@@ -24,10 +23,6 @@ ROLES: dict[Any, Role] = {"user": "user", "system": "system", "developer": "syst
 SILENT = (*NOTHING, msgspec.Raw(b"[]"))
 END_OF_TURN = Item()
 """Among items: what follows is another turn, also where it is the model's again."""
-
-
-_notes = attrgetter("reward", "generation_token_ids", "weight")
-NO_NOTES = _notes(END_OF_TURN)
 
 
 class Gap(SetAside):
@@ -98,7 +93,8 @@ class Conversation:
                     turn = None
             else:
                 raise SetAside(f"an item of type {kind or 'absent'} has no place in a chat")
-            if turn is not None and _notes(item) != NO_NOTES:
+            noted = item.generation_token_ids is not ABSENT or item.reward is not None
+            if (noted or item.weight is not None) and turn is not None:
                 self._note(item)
         self._turn = turn
 
@@ -151,7 +147,7 @@ class Conversation:
         at = len(self.messages)
         if item.weight is False:
             self.unlearned.add(at)
-        if _notes(item)[:2] == NO_NOTES[:2]:
+        if item.generation_token_ids is ABSENT and item.reward is None:
             return
         tokens, reward = self.notes.get(at, (None, None))
         if self._with_tokens:

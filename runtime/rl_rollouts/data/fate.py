@@ -35,7 +35,9 @@ def fate_of(record: Record) -> tuple[bool, bool]:
         cut = cut or reason == "max_output_tokens" or response.status == "incomplete"
         if response.choices:
             stops = (*stops, *_of_choices(response))
-        failed = failed or bool(response.error) or _lower(response.status) in WENT_WRONG
+        failed = failed or bool(response.error)
+        if response.status is not None and response.status != "completed":
+            failed = failed or _lower(response.status) in WENT_WRONG
     else:
         stops = (*stops, *_of_last_turn(record))
     if stops != (None, None):

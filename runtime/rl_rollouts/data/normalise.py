@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterable
 from functools import partial
+from operator import attrgetter
 from typing import Any, Literal
 
 import msgspec
@@ -23,6 +24,9 @@ from .reward import reward_of
 from .rollout import ABSENT, NULL, Head, Message, Rollout, raw
 from .same import hash_of_same, said, same_text
 from .straight import straight
+
+
+_role = attrgetter("role")
 
 
 class Shape(msgspec.Struct, frozen=True):
@@ -208,7 +212,7 @@ def _items(value: Any, role: str = "user") -> list[Any]:
 def _learned(chat: Conversation, is_input: bool) -> tuple[int, int]:
     """Where the completion begins and ends."""
     messages = chat.messages
-    if is_input or not any(message.role == "assistant" for message in messages):
+    if is_input or "assistant" not in map(_role, messages):
         if not messages:
             raise SetAside("the prompt is not in the record")
         if is_input or chat.given == 0:

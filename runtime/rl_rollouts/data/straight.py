@@ -5,22 +5,19 @@ for turns of reasoning, one text and calls, without a step to other functions, w
 the work. Whatever is unusual, right or wrong, is left to the other.
 """
 
-from struct import Struct
 from typing import Any
 
 import msgspec
 
 from ..errors import Unusable
 from .chats import begins_like_messages
-from .content import EMPTY, NOTHING, QUOTE, text_of
+from .content import EMPTY, NOTHING, QUOTED, first_byte, text_of
 from .conversation import ROLES, call_of
 from .items import Plain, Written
 from .reasoning import may_be_in
 from .record import Record, Request, Response
 from .rollout import ABSENT, Message, ToolCall, raw
 
-QUOTED = (QUOTE,)
-_first_byte = Struct("B").unpack_from
 
 
 def straight(record: Record) -> tuple[list[Message], list[Message]] | None:
@@ -52,7 +49,7 @@ def prompt_of(items: Any) -> list[Message] | None:  # noqa: PLR0911
             return None
         if role not in ROLES:
             return None
-        if not content or _first_byte(content) != QUOTED:
+        if not content or first_byte(content) != QUOTED:
             try:
                 content = text_of(content)
             except (Unusable, UnicodeDecodeError, RecursionError):
@@ -78,7 +75,7 @@ def completion_of(items: Any) -> list[Message] | None:  # noqa: PLR0911, PLR0912
             if not parts:
                 continue
             written = parts[0].text
-            if len(parts) > 1 or thought is not ABSENT or _first_byte(written) != QUOTED:
+            if len(parts) > 1 or thought is not ABSENT or first_byte(written) != QUOTED:
                 return None
             if len(written) > len(EMPTY):
                 thought, opened = written, True
@@ -89,7 +86,7 @@ def completion_of(items: Any) -> list[Message] | None:  # noqa: PLR0911, PLR0912
             if parts[0].type == "reasoning_text":
                 return None
             written = parts[0].text
-            if unanswered or text is not EMPTY or _first_byte(written) != QUOTED:
+            if unanswered or text is not EMPTY or first_byte(written) != QUOTED:
                 return None
             if len(written) > len(EMPTY):
                 text = written
@@ -110,7 +107,7 @@ def completion_of(items: Any) -> list[Message] | None:  # noqa: PLR0911, PLR0912
                 messages.append(Message("assistant", text, thought, calls))
                 thought, text, calls, opened, says = ABSENT, EMPTY, [], False, True
             call_id, output = item.call_id, item.output
-            if call_id not in unanswered or not output or _first_byte(output) != QUOTED:
+            if call_id not in unanswered or not output or first_byte(output) != QUOTED:
                 return None
             unanswered.remove(call_id)
             messages.append(Message("tool", output, ABSENT, [], call_id))
