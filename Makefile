@@ -5,7 +5,9 @@ PYTHON ?= python3
 VENV := .venv
 VERSION = $(shell sed -n 's/^__version__ = "\(.*\)"/\1/p' scaffolder/__init__.py)
 BIN := $(VENV)/bin
-# Templates are imported where they stand; they must not fill up with bytecode.
+# Templates are imported where they stand; they must not fill up with bytecode. Our own code has its
+# bytecode made before, or each of some thousand processes would compile all of it again.
+COMPILE := $(BIN)/python -m compileall -q scaffolder runtime/rl_rollouts tests
 export PYTHONDONTWRITEBYTECODE := 1
 
 .PHONY: help demo test contracts schemas lint types format examples bench release wheel clean
@@ -14,13 +16,16 @@ help: ## list the targets
 	@grep -E '^[a-z]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 12
 
 demo: $(VENV)/tool ## sample rollouts become a trained model (minutes, most of them for downloads)
+	@$(COMPILE)
 	$(BIN)/python examples/demo.py
 
 test: $(VENV)/all lint types ## linters, types and the suite
+	@$(COMPILE)
 	@echo "Running the suite ..."
 	$(BIN)/python -m pytest -n 2
 
 contracts: $(VENV)/all $(VENV)/ray/done ## what each framework itself says to what we render; long runs, kills
+	@$(COMPILE)
 	RAY_PYTHON='$(CURDIR)/$(VENV)/ray/bin/python' PYTHONPATH=tests $(BIN)/python -m contracts $(ONLY)
 
 schemas: $(VENV)/tool ## extract the config keys of each pinned framework again

@@ -13,7 +13,8 @@ from typing import get_args
 import pytest
 import yaml
 
-from conftest import LIBRARY, ROOT, TEMPLATES, Result, run
+import warm
+from conftest import LIBRARY, ROOT, TEMPLATES, TOOL, Result, run
 from contracts.rendering import variant
 from scaffolder import frameworks, library
 from scaffolder import spec as specs
@@ -188,7 +189,7 @@ def install(folder: Path, attribute: str, name: str = "theirs") -> dict[str, str
 
 
 def scaffolder(folder: Path, environment: dict[str, str], *arguments: str) -> Result:
-    return run([sys.executable, "-m", "scaffolder", *arguments], folder, env=environment)
+    return run([warm.python(*TOOL), "-m", "scaffolder", *arguments], folder, env=environment)
 
 
 def test_a_package_brings_a_framework_with_its_own_templates(tmp_path: Path) -> None:

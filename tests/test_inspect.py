@@ -9,12 +9,13 @@ from typing import Any
 
 import pytest
 
-from conftest import ROOT
+import warm
+from conftest import ROOT, TOOL
 from rollouts import record, says, thinks, user, write
 
 
 def inspect(*arguments: str, stdin: bytes = b"") -> subprocess.CompletedProcess[bytes]:
-    command = [sys.executable, "-m", "scaffolder", "inspect", *arguments]
+    command = [warm.python(*TOOL), "-m", "scaffolder", "inspect", *arguments]
     return subprocess.run(command, cwd=ROOT, input=stdin, capture_output=True, check=False)
 
 
@@ -71,7 +72,15 @@ def test_the_command_that_fits_can_be_run_as_it_is_printed(mixed: Path, tmp_path
     assert found["recommended"] == "dpo"
     words = shlex.split(found["command"])
     assert words[0] == "rl-scaffolder"
-    command = [sys.executable, "-m", "scaffolder", words[1], str(tmp_path / "p"), *words[2:], "-y"]
+    command = [
+        warm.python(*TOOL),
+        "-m",
+        "scaffolder",
+        words[1],
+        str(tmp_path / "p"),
+        *words[2:],
+        "-y",
+    ]
     subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
     assert str(mixed) in (tmp_path / "p" / "Makefile").read_text("utf-8")
     text = inspect(str(mixed)).stdout.decode()

@@ -9,7 +9,8 @@ import pexpect
 import pytest
 import yaml
 
-from conftest import Result, run
+import warm
+from conftest import TOOL, Result, run
 from scaffolder.frameworks import GROUP, names
 from test_wizard import LAST, NOT_THERE, enter, talk
 
@@ -82,7 +83,7 @@ def environment(folder: Path) -> dict[str, str]:
 
 
 def tool(folder: Path, *words: str) -> Result:
-    return run([sys.executable, "-m", "scaffolder", *words], folder, env=environment(folder))
+    return run([warm.python(*TOOL), "-m", "scaffolder", *words], folder, env=environment(folder))
 
 
 @pytest.fixture

@@ -1,5 +1,6 @@
 """`rl-scaffolder update`: newer templates and other answers, and the owner's edits kept."""
 
+import compileall
 import json
 import os
 import random
@@ -18,7 +19,8 @@ from typing import Any
 import pytest
 import yaml
 
-from conftest import ROOT, Result, run
+import warm
+from conftest import ROOT, TOOL, Result, run
 from scaffolder.frameworks import names
 from test_new import git, tree
 
@@ -33,7 +35,7 @@ class Tool:
 
     def __call__(self, *words: str, cwd: Path, **variables: str) -> Result:
         environment = {**os.environ, **variables, "PYTHONPATH": str(self.folder)}
-        return run([sys.executable, "-m", "scaffolder", *words], cwd, env=environment)
+        return run([warm.python(*TOOL), "-m", "scaffolder", *words], cwd, env=environment)
 
     def new(self, folder: Path, framework: str, *words: str) -> Path:
         folder.mkdir(parents=True, exist_ok=True)
@@ -56,6 +58,8 @@ def checkout(folder: Path) -> Tool:
     ignored = shutil.ignore_patterns("__pycache__", "*.bundle")
     for name in ("scaffolder", "templates", "runtime"):
         shutil.copytree(ROOT / name, folder / name, ignore=ignored)
+    for name in ("scaffolder", "runtime"):
+        compileall.compile_dir(folder / name, quiet=1)
     return Tool(folder)
 
 
