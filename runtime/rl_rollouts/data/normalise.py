@@ -25,7 +25,6 @@ from .rollout import ABSENT, NULL, Head, Message, Rollout, raw
 from .same import hash_of_same, said, same_text
 from .straight import straight
 
-
 _role = attrgetter("role")
 
 

@@ -19,7 +19,6 @@ from .record import Record, Request, Response
 from .rollout import ABSENT, Message, ToolCall, raw
 
 
-
 def straight(record: Record) -> tuple[list[Message], list[Message]] | None:
     """Prompt and completion; None where anything is unusual."""
     request, response = record.responses_create_params, record.response

@@ -5,7 +5,7 @@ from typing import Any
 
 import msgspec
 
-from ..errors import UserError
+from ..errors import SetAside, UserError
 from .rollout import Json, Rollout
 
 Count = Callable[[list[Json], Any], int]
@@ -22,10 +22,13 @@ def counter(
         download: whether a tokenizer that is not on this machine may be fetched.
         template: the chat template that a trainer takes in place of the tokenizer's.
 
+    What it returns raises SetAside, with the reason, for what the chat template does not take.
+
     Raises:
         UserError: when there is no such tokenizer here, or it cannot chat.
     """
     try:
+        from jinja2 import TemplateError
         from transformers import AutoTokenizer
     except ImportError:
         raise UserError("transformers is not installed here", REMEDY) from None
@@ -40,9 +43,13 @@ def counter(
     taken = template(tokenizer)
 
     def count(messages: list[Json], tools: Any) -> int:
-        encoded = tokenizer.apply_chat_template(
-            messages, tools=tools, chat_template=taken, return_dict=True
-        )
+        try:
+            encoded = tokenizer.apply_chat_template(
+                messages, tools=tools, chat_template=taken, return_dict=True
+            )
+        except (TemplateError, TypeError, ValueError, LookupError, AttributeError) as error:
+            said = " ".join(str(error).split()) or type(error).__name__
+            raise SetAside(f"the chat template of the model refuses it: {said}") from None
         return len(encoded["input_ids"])
 
     return count

@@ -8,7 +8,7 @@ import msgspec
 
 from ..data.rollout import Json
 from ..data.tokens import Count, counter
-from ..errors import UserError
+from ..errors import SetAside, UserError
 from ..survey.spread import Spread
 from ..survey.summary import Figures
 from .rows import sample_of
@@ -56,7 +56,7 @@ def measure(files: Sequence[Path], trainer: Trainer) -> Lengths:
     for row in sample:
         try:
             prompt, whole = _tokens(row, count)
-        except _template_errors():
+        except SetAside:
             refused += 1
             prompt, whole = _tokens(row, estimate)
         tokens.add(whole)
@@ -84,15 +84,6 @@ def _counter(trainer: Trainer) -> tuple[Count, str | None, str]:
         return counter(model, download=False, template=trainer.template), model, ""
     except UserError as error:
         return estimate, None, error.problem
-
-
-def _template_errors() -> tuple[type[Exception], ...]:
-    """What a chat template raises for a conversation that it was not made for."""
-    try:
-        from ..models.chat_masks import REFUSALS
-    except ImportError:  # no jinja2: rows are estimated
-        return ()
-    return REFUSALS
 
 
 def _tokens(row: Json, count: Count) -> tuple[int, int]:
