@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 # Templates are imported where they stand; they must not fill up with bytecode.
 export PYTHONDONTWRITEBYTECODE := 1
 
-.PHONY: help demo test contracts schemas lint types format examples bench release wheel clean
+.PHONY: help demo test docs contracts schemas lint types format examples bench release wheel clean
 
 help: ## list the targets
 	@grep -E '^[a-z]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 12
@@ -19,6 +19,10 @@ demo: $(VENV)/tool ## sample rollouts become a trained model (minutes, most of t
 test: $(VENV)/all lint types ## linters, types and the suite
 	@echo "Running the suite ..."
 	$(BIN)/python -m pytest -n 2
+
+docs: $(VENV)/docs ## the documentation as a site, in site/; a broken link or an old picture fails
+	$(BIN)/python -m sphinx --fail-on-warning --keep-going --quiet docs site
+	$(BIN)/python examples/picture.py --check
 
 contracts: $(VENV)/all $(VENV)/ray/done ## what each framework itself says to what we render; long runs, kills
 	RAY_PYTHON='$(CURDIR)/$(VENV)/ray/bin/python' PYTHONPATH=tests $(BIN)/python -m contracts $(ONLY)
@@ -37,10 +41,11 @@ format: $(VENV)/all ## mend what ruff can mend
 	$(BIN)/python -m ruff check --fix .
 	$(BIN)/python -m ruff format .
 
-examples: $(VENV)/all ## write the samples, the rendered projects and the README's table again
+examples: $(VENV)/all $(VENV)/docs ## write the samples, rendered projects, tables and picture again
 	$(BIN)/python examples/make_rollouts.py
 	$(BIN)/python examples/render_projects.py
 	$(BIN)/python examples/readme_table.py
+	$(BIN)/python examples/picture.py
 
 bench: $(VENV)/all ## measure data preparation on 1 GB, and the custom trainer (about twenty minutes)
 	-$(BIN)/python benchmarks/startup.py
@@ -57,7 +62,7 @@ wheel: $(VENV)/all ## build a wheel in dist/
 	$(BIN)/python -m build --wheel
 
 clean: ## remove environments and what demo wrote
-	rm -rf .venv demo dist
+	rm -rf .venv demo dist site
 
 $(VENV)/python:
 	@$(PYTHON) -c 'import sys; sys.exit("error: Python 3.11 or newer is needed, and $(PYTHON) is %d.%d; give another one: make PYTHON=python3.12" % sys.version_info[:2] if sys.version_info < (3, 11) else 0)'
@@ -68,6 +73,11 @@ $(VENV)/python:
 $(VENV)/tool: $(VENV)/python pyproject.toml
 	@echo "Installing the tool (under a minute) ..."
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable .
+	@touch $@
+
+$(VENV)/docs: $(VENV)/tool
+	@echo "Installing Sphinx (seconds) ..."
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[docs]'
 	@touch $@
 
 $(VENV)/all: $(VENV)/python pyproject.toml
