@@ -61,7 +61,7 @@ release: $(VENV)/all ## put the templates into the history as the version of sca
 wheel: $(VENV)/all ## build a wheel in dist/
 	$(BIN)/python -m build --wheel
 
-clean: ## remove environments and what demo wrote
+clean: ## remove environments, and what demo and docs wrote
 	rm -rf .venv demo dist site
 
 $(VENV)/python:
@@ -75,8 +75,8 @@ $(VENV)/tool: $(VENV)/python pyproject.toml
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable .
 	@touch $@
 
-$(VENV)/docs: $(VENV)/tool
-	@echo "Installing Sphinx (seconds) ..."
+$(VENV)/docs: $(VENV)/python pyproject.toml
+	@echo "Installing the tool and Sphinx (under a minute) ..."
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[docs]'
 	@touch $@
 

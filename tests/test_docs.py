@@ -47,10 +47,12 @@ def test_the_tables_are_those_of_discovery() -> None:
 
 @pytest.mark.parametrize("page", with_commands({"rl-scaffolder"}), ids=name)
 def test_its_commands_run(scaffold: Command, tmp_path: Path, page: Path) -> None:
-    (tmp_path / "examples").symlink_to(ROOT / "examples")
+    clone = tmp_path / "clone"
+    clone.mkdir()
+    (clone / "examples").symlink_to(ROOT / "examples")
     for words in commands(page):
         if words[0] == "rl-scaffolder":
-            result = scaffold(*words[1:])
+            result = scaffold(*words[1:], cwd=clone)
             assert result.returncode == 0, f"{words}: {result.stdout}{result.stderr}"
 
 
