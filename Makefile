@@ -41,7 +41,7 @@ format: $(VENV)/all ## mend what ruff can mend
 	$(BIN)/python -m ruff check --fix .
 	$(BIN)/python -m ruff format .
 
-examples: $(VENV)/all $(VENV)/docs ## write the samples, rendered projects, tables and picture again
+examples: $(VENV)/all ## write the samples, rendered projects, tables and picture again
 	$(BIN)/python examples/make_rollouts.py
 	$(BIN)/python examples/render_projects.py
 	$(BIN)/python examples/readme_table.py
@@ -69,7 +69,8 @@ $(VENV)/python:
 	$(PYTHON) -m venv $(VENV)
 	@touch $@
 
-# The tool alone, and the tool with everything that its tests and the generated projects need.
+# The tool alone, with what makes the documentation, and with everything that its tests and the
+# generated projects need.
 $(VENV)/tool: $(VENV)/python pyproject.toml
 	@echo "Installing the tool (under a minute) ..."
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable .
@@ -83,8 +84,8 @@ $(VENV)/docs: $(VENV)/python pyproject.toml
 $(VENV)/all: $(VENV)/python pyproject.toml
 	@echo "Installing torch, TRL and the test tools: about 3 GB from PyPI on Linux, once ..."
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check torch==2.13.0
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[train,dev]' --editable ./runtime
-	@touch $@
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[train,dev,docs]' --editable ./runtime
+	@touch $@ $(VENV)/docs
 
 # What a project's `pip install -e '.[ray]'` brings, apart from the rest: data preparation on Ray.
 $(VENV)/ray/done: $(VENV)/python templates/{{base}}/pyproject.toml.jinja
