@@ -74,13 +74,13 @@ def test_the_readme_says_how_to_install_it(tmp_path: Path, installer: str) -> No
     path = os.pathsep.join(
         [places["PIPX_BIN_DIR"], str(Path(sys.executable).parent), os.environ["PATH"]]
     )
-    alone = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    alone = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
     environment = {**alone, **places, "PATH": path}
     done = run(words, ROOT, env=environment)
     assert done.returncode == 0, done.stderr
     if installer == "pipx":
         done = run([f"{places['PIPX_BIN_DIR']}/rl-scaffolder", "frameworks"], tmp_path, env=alone)
-    assert all(each.title in done.stdout for each in discover().values()), done.stderr
+    assert all(name in done.stdout for name in discover()), done.stderr
 
 
 @pytest.mark.parametrize("framework", discover().values(), ids=lambda each: each.name)
