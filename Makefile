@@ -10,7 +10,7 @@ BIN := $(VENV)/bin
 COMPILE := $(BIN)/python -m compileall -q scaffolder runtime/rl_rollouts tests
 export PYTHONDONTWRITEBYTECODE := 1
 
-.PHONY: help demo test contracts schemas lint types format examples bench release wheel clean
+.PHONY: help demo test docs contracts schemas lint types format examples bench release wheel clean
 
 help: ## list the targets
 	@grep -E '^[a-z]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 12
@@ -23,6 +23,10 @@ test: $(VENV)/all lint types ## linters, types and the suite
 	@$(COMPILE)
 	@echo "Running the suite ..."
 	$(BIN)/python -m pytest -n 2
+
+docs: $(VENV)/docs ## the documentation as a site, in site/; a broken link or an old picture fails
+	$(BIN)/python -m sphinx --fail-on-warning --keep-going --quiet docs site
+	$(BIN)/python examples/picture.py --check
 
 contracts: $(VENV)/all $(VENV)/ray/done ## what each framework itself says to what we render; long runs, kills
 	@$(COMPILE)
@@ -42,10 +46,11 @@ format: $(VENV)/all ## mend what ruff can mend
 	$(BIN)/python -m ruff check --fix .
 	$(BIN)/python -m ruff format .
 
-examples: $(VENV)/all ## write the samples, the rendered projects and the README's table again
+examples: $(VENV)/all ## write the samples, rendered projects, tables and picture again
 	$(BIN)/python examples/make_rollouts.py
 	$(BIN)/python examples/render_projects.py
 	$(BIN)/python examples/readme_table.py
+	$(BIN)/python examples/picture.py
 
 bench: $(VENV)/all ## measure data preparation on 1 GB, and the custom trainer (about twenty minutes)
 	-$(BIN)/python benchmarks/startup.py
@@ -61,25 +66,31 @@ release: $(VENV)/all ## put the templates into the history as the version of sca
 wheel: $(VENV)/all ## build a wheel in dist/
 	$(BIN)/python -m build --wheel
 
-clean: ## remove environments and what demo wrote
-	rm -rf .venv demo dist
+clean: ## remove environments, and what demo and docs wrote
+	rm -rf .venv demo dist site
 
 $(VENV)/python:
 	@$(PYTHON) -c 'import sys; sys.exit("error: Python 3.11 or newer is needed, and $(PYTHON) is %d.%d; give another one: make PYTHON=python3.12" % sys.version_info[:2] if sys.version_info < (3, 11) else 0)'
 	$(PYTHON) -m venv $(VENV)
 	@touch $@
 
-# The tool alone, and the tool with everything that its tests and the generated projects need.
+# The tool alone, with what makes the documentation, and with everything that its tests and the
+# generated projects need.
 $(VENV)/tool: $(VENV)/python pyproject.toml
 	@echo "Installing the tool (under a minute) ..."
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable .
 	@touch $@
 
+$(VENV)/docs: $(VENV)/python pyproject.toml
+	@echo "Installing the tool and Sphinx (under a minute) ..."
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[docs]'
+	@touch $@
+
 $(VENV)/all: $(VENV)/python pyproject.toml
 	@echo "Installing torch, TRL and the test tools: about 3 GB from PyPI on Linux, once ..."
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check torch==2.13.0
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[train,dev]' --editable ./runtime
-	@touch $@
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[train,dev,docs]' --editable ./runtime
+	@touch $@ $(VENV)/docs
 
 # What a project's `pip install -e '.[ray]'` brings, apart from the rest: data preparation on Ray.
 $(VENV)/ray/done: $(VENV)/python templates/{{base}}/pyproject.toml.jinja

@@ -25,6 +25,7 @@ def main() -> None:
             "scaffolder",
             "runtime/rl_rollouts",
             "tests",
+            *map(str, (ROOT / "docs").glob("*.py")),
             *map(str, (ROOT / "examples").glob("*.py")),
             *map(str, (ROOT / "benchmarks").glob("*.py")),
             MYPYPATH=overlays,

@@ -4,7 +4,7 @@ from scaffolder.frameworks.contract import Fact
 
 READ = "2026-11-25"
 SOURCE = "the template of rl-scaffolder"
-README = "README.md of rl-scaffolder, what has been verified"
+VERIFIED = "docs/verified.md of rl-scaffolder"
 
 FACTS = (
     Fact("licence", "the project is yours", SOURCE, READ),
@@ -12,7 +12,7 @@ FACTS = (
     Fact(
         "scale",
         "FSDP2, also over several machines; no run of more than two processes is documented",
-        README,
+        VERIFIED,
         READ,
         grade=0,
     ),
@@ -40,6 +40,6 @@ FACTS = (
         READ,
         grade=2,
     ),
-    Fact("cpu", "`make smoke`: rollouts to a model on a CPU", README, READ, grade=2),
+    Fact("cpu", "`make smoke`: rollouts to a model on a CPU", VERIFIED, READ, grade=2),
     Fact("pip", "pip, Python 3.11 or newer", SOURCE, READ, grade=2),
 )

@@ -5,7 +5,7 @@ from scaffolder.frameworks.contract import Fact
 READ = "2026-11-25"
 WHEEL = "wheel trl 1.16.0"
 RENDERED = "the template of rl-scaffolder"
-RUN = "README.md of rl-scaffolder, what has been verified"
+RUN = "docs/verified.md of rl-scaffolder"
 
 FACTS = (
     Fact("licence", "Apache-2.0", WHEEL, READ),
