@@ -1,6 +1,7 @@
 """What every project does and nobody edits, called from the project's own scripts.
 
-    errors.py values.py config.py http_json.py   the ground, on the standard library alone
+    errors.py values.py config.py http_json.py hub.py installed.py
+                   the ground, on the standard library alone
 
     data/          one line becomes a rollout, and a rollout becomes rows: pure functions
     engine/        that over files of any size: several processes, Ray, runs that go on
