@@ -23,4 +23,11 @@ Whatever touches files stands in `engine/`; the rest are plain functions over th
 `data/rollout.py`, and each can be replaced by one of a project's own.
 """
 
+import os
+import sys
+
 __version__ = "0.2.0"
+
+if not (sys.stderr and sys.stderr.isatty()):
+    # No bars in a log, also none of transformers and datasets: tqdm reads it when it is imported.
+    os.environ.setdefault("TQDM_DISABLE", "1")
