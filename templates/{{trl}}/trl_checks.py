@@ -99,7 +99,7 @@ def check_data(run: Any, training: Any, tokenizer: Any, algorithm: Algorithm) ->
             print(f"{path}", *found.lines(), sep="\n")
         found.demand()
     if run.check_only:
-        forecast = measured(trl, {**vars(run), **vars(training)}, found)
+        forecast = measured(trl, {**vars(training), **vars(run)}, found)
         print(*forecast.steps_in_words(), sep="\n")
         forecast.demand()
 
