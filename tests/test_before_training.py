@@ -7,6 +7,7 @@ import sys
 import tomllib
 from collections.abc import Callable
 from functools import cache
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -66,6 +67,13 @@ def test_only_gpus_need_what_only_gpus_can_use(name: str, projects: Projects) ->
     assert ".[train,test]" in done.stdout and "gpu" not in done.stdout
     done = run(["make", "--dry-run", "install-gpu"], project)
     assert done.stdout.count("-m venv") == 1 and ".[train,gpu,test]" in done.stdout
+
+
+@pytest.mark.parametrize("name", ONLINE)
+def test_a_makefile_speaks_of_its_own_algorithm(name: str, projects: Projects) -> None:
+    said = (projects(name) / "Makefile").read_text("utf-8").splitlines()
+    (reason,) = (each for each, after in pairwise(said) if after.startswith("FILTER ?="))
+    assert reason == "# Rewards are given anew; recorded ones may choose tasks: no threshold."
 
 
 @pytest.mark.parametrize("name", discover())
