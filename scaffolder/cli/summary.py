@@ -3,7 +3,6 @@
 import shlex
 import sys
 import textwrap
-from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,13 +22,15 @@ def look(spec: "ProjectSpec", *, warn: bool) -> "Inspection | None":
         warn: whether the user named them, and so may have meant another path.
     """
     from scaffolder import machine, rollouts
+    from scaffolder.cli import output
 
     if not warn and machine.found(spec.rollouts) is None:
         return None
     found = rollouts.look(spec.rollouts, spec.keys or "")
     if isinstance(found, rollouts.Inspection):
         return found
-    print(f"warning: {found.problem} {found.remedy}", file=sys.stderr)
+    said = f"warning: {found.problem} {found.remedy}"
+    print(output.fitted(said, sys.stderr), file=sys.stderr)
     return None
 
 
@@ -159,7 +160,7 @@ def show_next_steps(directory: Path, project: "Project", plan: "Plan") -> None:
         print(f"  {command:<16}  # {said}")
 
 
-def _next(plan: "Plan") -> Iterator[tuple[str, str]]:
+def _next(plan: "Plan") -> "Iterator[tuple[str, str]]":
     on_gpus = plan.gpu_requirements or plan.compiled_requirements
     install = "make install-gpu", "what only GPUs can use, where there are some"
     yield "make install", "an environment of its own, with the pinned framework"
