@@ -1,5 +1,7 @@
 """Questions on a terminal, one after the other, with a way back to the one before."""
 
+import shutil
+import textwrap
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
@@ -115,13 +117,28 @@ class Conversation(ABC):
         while True:
             first = default if default in titles else None
             asked = questionary.select(question, choices, default=first)
-            asked.application.erase_when_done = fleeting
+            asked.application.erase_when_done = True
             chosen = str(chosen_with_keys(asked, BACK, MORE))
             if chosen == BACK:
                 raise GoBack
             if chosen != MORE:
-                return chosen
+                break
             self.say(more)
+        if not fleeting:
+            _leave_behind(question, titles[chosen])
+        return chosen
+
+
+def _leave_behind(question: str, answer: str) -> None:
+    """A question and its answer, on one line of the terminal."""
+    from prompt_toolkit import print_formatted_text
+    from prompt_toolkit.formatted_text import FormattedText
+    from questionary.constants import DEFAULT_STYLE
+
+    room = shutil.get_terminal_size((80, 24)).columns - len(f"? {question} ")
+    said = textwrap.shorten(answer, max(room, 20), placeholder=" ...")
+    words = [("class:qmark", "?"), ("class:question", f" {question} "), ("class:answer", said)]
+    print_formatted_text(FormattedText(words), style=DEFAULT_STYLE)
 
 
 def _typed(question: str) -> str:

@@ -81,7 +81,9 @@ class Plan(BaseModel):
     dataset_kind: DatasetKind
     framework_version: str
     requirements: list[str]
-    """What pip installs to train."""
+    """What pip installs for the smoke run, and to train; nothing that needs a GPU."""
+    gpu_requirements: list[str] = []
+    """What training needs beside it, and only machines with GPUs can use."""
     compiled_requirements: list[str] = []
     """What pip compiles after that, against the torch which is installed by then."""
     world_size: int

@@ -117,7 +117,7 @@ WORDS: dict[str, str] = {
     "own_system": "a training system of my own, or one that is not open",
     "cpu": "trying the whole path without a GPU",
     "pip": "installation with pip alone",
-    "environment": "the model calls them; environment.py runs them, and is yours to write",
+    "environment": "the model calls them, and environment.py runs them",
     "drop": "rows with tools are left out",
     "refuse": "training stops at them, until this is chosen in the config",
     "amd": "AMD GPUs",

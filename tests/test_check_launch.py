@@ -205,7 +205,7 @@ def install(folder: Path, **versions: str) -> None:
 def pins(folder: Path) -> dict[str, str]:
     from scaffolder.check.versions import _pins
 
-    found = _pins(tomllib.loads((folder / "pyproject.toml").read_text("utf-8")))
+    found = _pins(tomllib.loads((folder / "pyproject.toml").read_text("utf-8")), "train")
     return {**found, "rl_rollouts": library.version(library.path())}
 
 

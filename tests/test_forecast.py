@@ -118,6 +118,8 @@ def test_what_is_said_is_what_the_trainer_takes(
     assert done.returncode == 0, done.stderr
     assert not said.problem
     assert taken(done) == (said.trainer["kept"], said.trainer["steps"])
+    steps = [line for line in said.lines if line.startswith("steps")]
+    assert steps and set(steps) <= set(done.stdout.splitlines())
     if algorithm == "grpo":
         assert "35 with tools dropped" in done.stdout
         assert said.trainer["with_tools"] == 35 and said.trainer["rows"] == 53
@@ -320,3 +322,19 @@ def leaves(config: dict[str, Any], above: str = "") -> list[str]:
     for key, value in config.items():
         found += leaves(value, f"{above}{key}.") if isinstance(value, dict) else [above + key]
     return found
+
+
+def test_a_check_counts_the_processes_that_are_planned(tmp_path: Path, model: Path) -> None:
+    """It is one itself, and TRL calculates with that."""
+    words = ["--framework", "trl", "--algorithm", "grpo", "--gpus-per-node", "2"]
+    words += ["--model", str(model), "--set", "rows_with_tools=drop"]
+    project = render(tmp_path, *words, "--set", "global_batch_size=16")
+    prepare = ("prepare_for_trl.py", "--input", str(SHOP), "--output", "training_data.jsonl")
+    assert python(project, *prepare).returncode == 0
+    check = ("train_trl.py", "--config", "trl_config.yaml", "--check_only")
+    for more, steps in (
+        ((), "9 of 2 prompts x 8 responses = 16 responses"),
+        (("--generation_batch_size", "32"), "8 of 4 prompts x 8 responses = 32 responses"),
+        (("--steps_per_generation=4",), "8 of 4 prompts x 8 responses = 32 responses"),
+    ):
+        assert f"steps    {steps}" in python(project, *check, *more).stdout

@@ -9,7 +9,7 @@ import pytest
 
 from conftest import LIBRARY
 
-GROUND = ("errors", "values", "config", "http_json")
+GROUND = ("errors", "values", "config", "http_json", "hub", "installed")
 ROOMS = (
     *GROUND, "data", "engine", "frameworks", "models", "survey", "report", "rewards", "evaluation",
     "smoke", "pipeline", "kinds", "commands", "validate",

@@ -135,7 +135,7 @@ def test_what_is_no_log_is_refused(tmp_path: Path, text: str, said: str) -> None
     done = call(SCRIPT, tmp_path, "log.jsonl --output curve.html")
     assert done.returncode == 2 and said in done.stderr
     assert not (tmp_path / "curve.html").exists()
-    with pytest.raises(UserError, match="Cannot read"):
+    with pytest.raises(UserError, match="There is no"):
         run_log.read(tmp_path / "none")
     named = call(SCRIPT, tmp_path, "log.jsonl --output log.jsonl")
     assert named.returncode == 2 and "no name of a web page" in named.stderr

@@ -151,13 +151,13 @@ def test_collect_calls_nemo_gym_and_spares_what_is_there(trl: Path, tmp_path: Pa
 def test_evaluate_and_export_refuse_clearly(trl: Path, tmp_path: Path) -> None:
     for words, said in (
         (["evaluate.py", "--model", "smoke/model", "--prompts", "none.jsonl"], "make prepare"),
-        (["evaluate.py", "--model", "smoke/model", "./none"], "Cannot load ./none"),
+        (["evaluate.py", "--model", "smoke/model", "./none"], "There is no ./none"),
         (["evaluate.py", "--model", "smoke/model", "--limit", "0"], "--limit is 0"),
         (
             ["evaluate.py", "--model", "smoke/model", "--prompts", "training_data.jsonl"],
             "rows without ground_truth",
         ),
-        (["export.py", "--checkpoint", "./none"], "Cannot load none"),
+        (["export.py", "--checkpoint", "./none"], "There is no folder none"),
         (["export.py", "--checkpoint", "smoke/model", "--output", str(tmp_path)], "there already"),
     ):
         result = python(trl, *words)

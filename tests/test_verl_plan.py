@@ -60,7 +60,7 @@ def test_what_pip_cannot_install_runs_in_a_container() -> None:
         plan_of(gpus_per_node=8, **choice)
         for choice in ({}, {"sharding": "megatron"}, {"generation": "sglang_colocate"})
     )
-    assert fsdp.requirements[0] == "verl[vllm]==0.9.1"
+    assert fsdp.gpu_requirements[0] == "verl[vllm]==0.9.1"
     assert fsdp.compiled_requirements == ["flash-attn==2.8.3"]
     assert megatron.compiled_requirements == []
     assert not any(each.startswith("verl") for each in megatron.requirements + sglang.requirements)

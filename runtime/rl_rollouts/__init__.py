@@ -1,6 +1,7 @@
 """What every project does and nobody edits, called from the project's own scripts.
 
-    errors.py values.py config.py http_json.py   the ground, on the standard library alone
+    errors.py values.py config.py http_json.py hub.py installed.py
+                   the ground, on the standard library alone
 
     data/          one line becomes a rollout, and a rollout becomes rows: pure functions
     engine/        that over files of any size: several processes, Ray, runs that go on
@@ -22,4 +23,11 @@ Whatever touches files stands in `engine/`; the rest are plain functions over th
 `data/rollout.py`, and each can be replaced by one of a project's own.
 """
 
+import os
+import sys
+
 __version__ = "0.2.0"
+
+if not (sys.stderr and sys.stderr.isatty()):
+    # No bars in a log, also none of transformers and datasets: tqdm reads it when it is imported.
+    os.environ.setdefault("TQDM_DISABLE", "1")

@@ -22,5 +22,5 @@ def check(project: Project) -> Iterator[Finding]:
     if found is not None and found.problem:
         yield Finding("error", found.problem, found.remedy, config.file)
     elif found is not None:
-        said = "; ".join(" ".join(line.split()) for line in found.lines)
+        said = "; ".join(": ".join(line.split(maxsplit=1)) for line in found.lines)
         yield Finding("note", said, "`make check` also knows which are too long.", config.file)

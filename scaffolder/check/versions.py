@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from scaffolder import library
-from scaffolder.project import Finding, Project, read_text
+from scaffolder.machine import visible_gpus
+from scaffolder.project import Finding, Project, Weight, read_text
 
 PIN = re.compile(r"([\w.-]+)(?:\[[^\]]*\])?==([\w.!+]+)")
 FILE = "pyproject.toml"
@@ -20,7 +21,8 @@ FILE = "pyproject.toml"
 def check(project: Project) -> Iterator[Finding]:
     try:
         content = tomllib.loads(read_text(project.path / FILE))
-        pins, has_library = _pins(content), "rl-rollouts" in content.get("tool", {})
+        pins, on_gpus = _pins(content, "train"), _pins(content, "gpu")
+        has_library = "rl-rollouts" in content.get("tool", {})
     except (OSError, ValueError, AttributeError, TypeError) as error:
         yield Finding("error", f"cannot be read: {error}", "Bring it back from git.", FILE)
         return
@@ -31,14 +33,16 @@ def check(project: Project) -> Iterator[Finding]:
     if installed is None:
         yield Finding("note", "there is no environment in .venv", "make install makes it.")
         return
-    for name, version in sorted(pins.items()):
+    for name, version in sorted({**pins, **on_gpus}.items()):
         there = installed.get(_plain(name))
+        # On a machine without GPUs it is not to be there.
+        weight: Weight = "error" if name in pins or visible_gpus() else "note"
+        remedy = "make install." if name in pins else "make install-gpu, where training runs."
         if there is None:
-            problem = f"{name} {version} is not installed in .venv"
-            yield Finding("error", problem, "make install.", FILE)
+            yield Finding(weight, f"{name} {version} is not installed in .venv", remedy, FILE)
         elif _public(there) != version:
             problem = f".venv has {name} {there}, and the project was made for {version}"
-            yield Finding("warning", problem, "make install, or change the pin.", FILE)
+            yield Finding("warning", problem, f"{remedy[:-1]}, or change the pin.", FILE)
 
 
 def _library(project: Project, installed: dict[str, str] | None) -> Iterator[Finding]:
@@ -61,13 +65,11 @@ def _library(project: Project, installed: dict[str, str] | None) -> Iterator[Fin
             yield Finding("warning" if there else "error", problem, "make install.")
 
 
-def _pins(content: dict[str, Any]) -> dict[str, str]:
-    """What `make install` installs, by name: the project's own needs and those of training."""
+def _pins(content: dict[str, Any], extra: str) -> dict[str, str]:
+    """What an extra installs, by name, with the project's own needs."""
     table = content.get("project", {})
-    wanted = [
-        *table.get("dependencies", ()),
-        *table.get("optional-dependencies", {}).get("train", ()),
-    ]
+    extras = table.get("optional-dependencies", {})
+    wanted = [*table.get("dependencies", ()), *extras.get(extra, ())]
     found = (PIN.match(requirement) for requirement in wanted)
     return {each[1]: each[2] for each in found if each}
 

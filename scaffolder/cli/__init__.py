@@ -81,5 +81,5 @@ def _fail(error: "UserError") -> NoReturn:
         output.print_json({"error": report})
     if said and sys.stderr:
         with suppress(OSError):
-            print(said, file=sys.stderr, flush=True)
+            print(output.fitted(said, sys.stderr), file=sys.stderr, flush=True)
     sys.exit(error.exit_code)

@@ -70,11 +70,13 @@ def _outlook(path: str, given: Mapping[str, Any], assignments: Sequence[str]) ->
 
 def show_outlook(outlook: "Outlook") -> None:
     """What becomes of rollouts, in a few lines."""
+    from scaffolder.cli.output import say
+
     if outlook.read is not None:
         left = ", ".join(f"{count:,} {why}" for why, count in outlook.left_out.items())
-        print(f"  lines    {outlook.read:,} read" + (f"; left out: {left}" if left else ""))
+        say(f"  lines    {outlook.read:,} read" + (f"; left out: {left}" if left else ""))
     for line in outlook.lines:
-        print(f"  {line}")
+        say(f"  {line}")
 
 
 def _show(found: "Inspection", *, told: bool) -> None:
@@ -83,7 +85,7 @@ def _show(found: "Inspection", *, told: bool) -> None:
     Args:
         told: whether what a trainer does is said exactly.
     """
-    from scaffolder.cli.output import print_table
+    from scaffolder.cli.output import print_table, say
     from scaffolder.rollouts import tools_online
 
     summary = found.summary
@@ -97,26 +99,28 @@ def _show(found: "Inspection", *, told: bool) -> None:
         rows = [[f"{count:,}", examples.get(why, why)] for why, count in rejected.items()]
         print_table(["lines", "reason"], rows, title="What cannot be used")
     for weight, text in found.findings:
-        print(f" {SIGNS[weight]} {text}")
+        say(f" {SIGNS[weight]} {text}")
     if not summary["rollouts"]:
         return
     print("\nWhat they can train\n")
     for names, use in _alike(found.uses):
         shown = f"with {', '.join(use.frameworks)}" if use.frameworks else "no framework here yet"
-        print(f" {SIGNS[use.weight]} {names}: {use.reason} ({shown})")
+        say(f" {SIGNS[use.weight]} {names}: {use.reason} ({shown})")
     if found.with_tools and not told:
         first, *each = tools_online(found.with_tools, summary["tasks"]["asked"])
-        print(f"\n {first}", *(f"   {line}" for line in each), sep="\n")
+        say("\n".join(["", f" {first}", *(f"   {line}" for line in each)]))
 
 
 def _show_verdict(found: "Inspection", expected: "Outlook | None") -> None:
+    from scaffolder.cli.output import say
+
     if expected is not None:
         stops = f"Training would stop: {expected.problem}. {expected.remedy}"
-        print(f"\n{stops if expected.problem else 'Training takes them.'}")
+        say(f"\n{stops if expected.problem else 'Training takes them.'}")
         return
-    print(f"\n{found.verdict}")
+    say(f"\n{found.verdict}")
     if found.command:
-        print(f"The command that fits:\n\n  {found.command}")
+        say(f"The command that fits:\n\n  {found.command}")
 
 
 def _files(files: Sequence[Mapping[str, Any]], folder: str) -> Iterator[list[str]]:

@@ -2,10 +2,13 @@
 
 import io
 import json
+import re
+import shutil
 import sys
+import textwrap
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, TextIO
 
 from scaffolder.errors import CannotPrint
 
@@ -51,6 +54,35 @@ def after(done: str) -> Iterator[None]:
 def on_terminal() -> bool:
     """Whether somebody can be asked. A closed stream is None."""
     return all(stream is not None and stream.isatty() for stream in (sys.stdin, sys.stdout))
+
+
+def say(text: str) -> None:
+    """Print lines that fit the terminal."""
+    print(fitted(text, sys.stdout))
+
+
+def fitted(text: str, stream: TextIO) -> str:
+    """Lines as wide as the terminal that a stream is, never broken within a word; else as they are.
+
+    What goes on stands below its beginning, and a command of ours stays one for a shell.
+    """
+    if not stream.isatty():
+        return text
+    width = shutil.get_terminal_size((80, 24)).columns
+    return "\n".join(_fitted(line, width) for line in text.split("\n"))
+
+
+def _fitted(line: str, width: int) -> str:
+    from scaffolder.cli.options import wrapped
+
+    if len(line) <= width:
+        return line
+    if line.lstrip().startswith("rl-scaffolder "):
+        return wrapped(line.strip(), width - 2)
+    lead = re.match(r" *(?:[-!+#] |[a-z]+  +)?", line)
+    indent = " " * (lead.end() if lead else 0)
+    plain = {"break_long_words": False, "break_on_hyphens": False}
+    return textwrap.fill(line, width, subsequent_indent=indent, **plain)  # type: ignore[arg-type]
 
 
 def print_json(value: Any) -> None:

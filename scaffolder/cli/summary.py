@@ -22,13 +22,15 @@ def look(spec: "ProjectSpec", *, warn: bool) -> "Inspection | None":
         warn: whether the user named them, and so may have meant another path.
     """
     from scaffolder import machine, rollouts
+    from scaffolder.cli import output
 
     if not warn and machine.found(spec.rollouts) is None:
         return None
     found = rollouts.look(spec.rollouts, spec.keys or "")
     if isinstance(found, rollouts.Inspection):
         return found
-    print(f"warning: {found.problem} {found.remedy}", file=sys.stderr)
+    said = f"warning: {found.problem} {found.remedy}"
+    print(output.fitted(said, sys.stderr), file=sys.stderr)
     return None
 
 
@@ -154,7 +156,18 @@ def show_next_steps(directory: Path, project: "Project", plan: "Plan") -> None:
     print("Next:\n")
     if str(shown) != ".":
         print(f"  cd {shlex.quote(str(shown))}")
-    print("  make install    # an environment of its own, with the pinned framework")
+    for command, said in _next(plan):
+        print(f"  {command:<16}  # {said}")
+
+
+def _next(plan: "Plan") -> "Iterator[tuple[str, str]]":
+    on_gpus = plan.gpu_requirements or plan.compiled_requirements
+    install = "make install-gpu", "what only GPUs can use, where there are some"
+    yield "make install", "an environment of its own, with the pinned framework"
+    if on_gpus and plan.smoke_gpus:
+        yield install
     where = "one GPU" if plan.smoke_gpus else "a CPU"
-    print(f"  make smoke      # the whole path with a tiny model, on {where}, in minutes")
-    print("  make train      # filter, prepare and train on your rollouts")
+    yield "make smoke", f"the whole path with a tiny model, on {where}, in minutes"
+    if on_gpus and not plan.smoke_gpus:
+        yield install
+    yield "make train", "filter, prepare and train on your rollouts"

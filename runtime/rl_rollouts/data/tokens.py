@@ -1,11 +1,13 @@
 """Length in tokens, as the chat template of a model writes it."""
 
 from collections.abc import Callable
+from contextlib import nullcontext
 from typing import Any
 
 import msgspec
 
 from ..errors import SetAside, UserError
+from ..hub import loading
 from .rollout import Json, Rollout
 
 Count = Callable[[list[Json], Any], int]
@@ -33,10 +35,10 @@ def counter(
     except ImportError:
         raise UserError("transformers is not installed here", REMEDY) from None
     try:
-        tokenizer = AutoTokenizer.from_pretrained(model, local_files_only=not download)
+        with loading(model) if download else nullcontext():
+            tokenizer = AutoTokenizer.from_pretrained(model, local_files_only=not download)
     except (OSError, ValueError):
-        where = "can be loaded" if download else "is on this machine"
-        raise UserError(f"no tokenizer of {model} {where}", REMEDY) from None
+        raise UserError(f"no tokenizer of {model} is on this machine", REMEDY) from None
     if not tokenizer.chat_template:
         raise UserError(f"the tokenizer of {model} has no chat template", REMEDY)
 

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
 
 LOG_SECONDS = 30.0
 SCREEN_SECONDS = 0.5
+LINE = "{percentage:.0f}% of {total_fmt}{unit} after {elapsed}, {remaining} left, {rate_fmt}"
 
 
 class Progress:
@@ -20,8 +21,9 @@ class Progress:
 
     def __init__(self, title: str, total: int | None, unit: str) -> None:
         self._words = title, total, unit
-        self._wait = SCREEN_SECONDS if sys.stderr.isatty() else LOG_SECONDS
-        self._began = monotonic()
+        self._screen = sys.stderr.isatty()
+        self._wait = SCREEN_SECONDS if self._screen else LOG_SECONDS
+        self._began = self._said = monotonic()
         self._done = 0
         self._bar: tqdm[NoReturn] | None = None
 
@@ -33,8 +35,12 @@ class Progress:
         self._done += more
         if self._bar is not None:
             self._bar.update(more)
-        elif monotonic() - self._began >= self._wait:
-            self._bar = self._shown()
+        elif monotonic() - self._said >= self._wait:
+            self._said = monotonic()
+            if self._screen:
+                self._bar = self._shown()
+            else:
+                self._say()
 
     def __exit__(
         self,
@@ -49,18 +55,24 @@ class Progress:
         from tqdm import tqdm
 
         title, total, unit = self._words
-        interval = 0.1 if sys.stderr.isatty() else LOG_SECONDS
-        bar: tqdm[NoReturn] = tqdm(
-            total=total,
-            desc=title,
-            unit=unit,
-            unit_scale=True,
-            mininterval=interval,
-            maxinterval=max(interval, 10),
-        )
+        bar: tqdm[NoReturn] = tqdm(total=total, desc=title, unit=unit, unit_scale=True)
         bar.start_t = self._began - monotonic() + bar.start_t
         bar.update(self._done)
         return bar
+
+    def _say(self) -> None:
+        from tqdm import tqdm
+
+        title, total, unit = self._words
+        line = tqdm.format_meter(
+            self._done,
+            total or 0,
+            monotonic() - self._began,
+            unit=unit,
+            unit_scale=True,
+            bar_format=LINE if total else "{n_fmt}{unit} after {elapsed}, {rate_fmt}",
+        )
+        print(f"{title}: {line}", file=sys.stderr, flush=True)
 
 
 def progress(title: str, total: int | None, unit: str) -> Progress:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from ..engine.write import Output, together
 from ..errors import UserError
+from ..hub import demand_there
 from ..models.folders import check_model, is_reward_model
 from ..rewards.checked import load_score
 from ..values import demand
@@ -38,6 +39,8 @@ def main(description: str | None) -> None:
         )
     refuse_overwriting(arguments)
     models = list(dict.fromkeys(arguments.model))
+    for model in models:  # none is looked up in a network while another was never trained
+        demand_there(model)
     for model in models:
         check_model(model)
     judges = [model for model in models if is_reward_model(model)]

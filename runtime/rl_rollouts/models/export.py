@@ -9,6 +9,7 @@ from typing import Any
 from ..engine.write import explained
 from ..errors import UserError
 from ..frameworks import known
+from ..hub import NOT_YET
 from .folders import adapter_config, is_reward_model, load_config, load_model, load_tokenizer
 from .weights import Weights, weights_of
 
@@ -33,6 +34,7 @@ def main(description: str | None) -> None:
     output: Path = arguments.output
     if output.exists() or output.is_symlink():
         raise UserError(f"{output} is there already.", "Choose another --output.")
+    demand_folder(arguments.checkpoint)
     with explained(output):
         output.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=".export-", dir=output.parent) as folder:
@@ -42,6 +44,12 @@ def main(description: str | None) -> None:
             # Fails where another export was faster: a folder is not renamed over a full one.
             partial.rename(output)
     print(f"wrote {output}")
+
+
+def demand_folder(checkpoint: Path) -> None:
+    """A checkpoint is a folder of this machine, never a name to look up."""
+    if not checkpoint.is_dir():
+        raise UserError(f"There is no folder {checkpoint}.", NOT_YET)
 
 
 def _joined(checkpoint: Path, target: Path, base: str | None) -> Path:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import UserError
+from ..hub import ask_nobody_in_vain, loading
 
 Json = dict[str, Any]
 
@@ -14,6 +15,7 @@ def adapter_config(name: str) -> Json | None:
     """What a folder of LoRA weights says about itself; None for a whole model."""
     from transformers.utils import find_adapter_config_file
 
+    ask_nobody_in_vain(name)
     try:
         path = find_adapter_config_file(name)
         if path is None:
@@ -46,7 +48,7 @@ def is_reward_model(name: str) -> bool:
     adapter = adapter_config(name)
     if adapter is not None:
         return adapter.get("task_type") == "SEQ_CLS"
-    with _loading(name):
+    with loading(name):
         architectures = AutoConfig.from_pretrained(name).architectures or []
     return any(each.endswith("ForSequenceClassification") for each in architectures)
 
@@ -57,7 +59,7 @@ def load_config(name: str, base: str | None = None) -> Any:
 
     adapter = adapter_config(name)
     whole = name if adapter is None else base_of(name, adapter, base)
-    with _loading(whole):
+    with loading(whole):
         return AutoConfig.from_pretrained(whole)
 
 
@@ -74,10 +76,10 @@ def load_tokenizer(name: str, base: str | None = None, **options: Any) -> Any:
         tokenizer = AutoTokenizer.from_pretrained(name, **options)
     except (OSError, ValueError):
         if adapter is None and base is None:
-            with _loading(name):
+            with loading(name):
                 raise
         whole = base_of(name, adapter or {}, base)
-        with _loading(whole):
+        with loading(whole):
             tokenizer = AutoTokenizer.from_pretrained(whole, **options)
     if tokenizer.pad_token is None:
         tokenizer.pad_token = tokenizer.eos_token
@@ -100,10 +102,10 @@ def load_model(
     whole = name if adapter is None else base_of(name, adapter, base)
     loader: Any = AutoModelForSequenceClassification if reward else AutoModelForCausalLM
     labels = {"num_labels": 1} if reward and adapter is not None else {}
-    with _loading(whole):
+    with loading(whole):
         model = loader.from_pretrained(whole, dtype=dtype, **labels)
     if peft is not None:
-        with _loading(name):
+        with loading(name):
             model = peft.PeftModel.from_pretrained(model, name)
     return model
 
@@ -134,21 +136,3 @@ def check_model(name: str) -> None:
             f"{name} has no chat template, and prompts are chats.",
             "Give a model that was trained on chats.",
         )
-
-
-class _loading:  # noqa: N801 (reads like a function)
-    """Errors of transformers and peft in words."""
-
-    def __init__(self, name: str) -> None:
-        self.name = name
-
-    def __enter__(self) -> None:
-        pass
-
-    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        if isinstance(error, OSError | ValueError | RuntimeError | KeyError):
-            reason, *_ = str(error).strip().splitlines() or [type(error).__name__]
-            raise UserError(
-                f"Cannot load {self.name}: {reason}",
-                "Give a trained model: a folder, or a Hugging Face id that you may read.",
-            ) from None

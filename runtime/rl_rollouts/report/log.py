@@ -6,6 +6,7 @@ from typing import Any
 
 from ..errors import UserError
 from ..frameworks import log_names
+from ..hub import NOT_YET
 
 Entry = dict[str, Any]
 
@@ -45,6 +46,8 @@ def _read(path: Path, steps: dict[float, Entry]) -> None:
                         ) from None
                     continue  # The run is writing it right now.
                 steps.setdefault(step, {}).update(entry)
+    except FileNotFoundError:
+        raise UserError(f"There is no {path}.", NOT_YET) from None
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(f"Cannot read {path}: {error}.", "Give the log.jsonl of a run.") from None
 

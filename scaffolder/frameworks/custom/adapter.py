@@ -76,10 +76,9 @@ class Custom(Framework):
         )
         # What a step and a checkpoint may take after SIGTERM; torchrun's own 30 seconds are short.
         together.append("--shutdown_timeout=600")
-        extra = self.server_requirements if plan.generation_gpus else ()
         return plan.model_copy(
             update={
-                "requirements": [*plan.requirements, *extra],
+                "gpu_requirements": list(self.server_requirements if plan.generation_gpus else ()),
                 "launcher": ["-m", "torch.distributed.run", *together, processes],
                 "node_flags": {
                     "rank": "--node_rank",

@@ -1,7 +1,7 @@
 """TRL: the trainers of the Hugging Face ecosystem."""
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -79,9 +79,9 @@ class Trl(Framework):
         "accelerate==1.15.0",
         "datasets==5.2.0",
     )
-    extra_requirements = {
-        "lora": ("peft==0.21.2",),
-        "qlora": ("peft==0.21.2", "bitsandbytes==0.50.2"),
+    extra_requirements = {"lora": ("peft==0.21.2",), "qlora": ("peft==0.21.2",)}
+    gpu_requirements = {
+        "qlora": ("bitsandbytes==0.50.2",),
         "zero2": ("deepspeed==0.19.8",),
         "zero3": ("deepspeed==0.19.8",),
         # The newest that TRL 1.16.0 and transformers 5.23.0 both accept.
@@ -141,11 +141,11 @@ class Trl(Framework):
         )
         plan = data_parallel_plan(spec, trainer)
         chosen = (spec.tuning, plan.sharding, plan.generation)
-        extra = [name for word in chosen for name in self.extra_requirements.get(word or "", ())]
         launcher = ["-m", "accelerate.commands.launch", "--config_file", "accelerate_config.yaml"]
         return plan.model_copy(
             update={
-                "requirements": [*plan.requirements, *extra],
+                "requirements": [*plan.requirements, *_of(self.extra_requirements, chosen)],
+                "gpu_requirements": _of(self.gpu_requirements, chosen),
                 "launcher": launcher,
                 "node_flags": {
                     "rank": "--machine_rank",
@@ -157,6 +157,10 @@ class Trl(Framework):
                 "settings": _settings(spec, plan),
             }
         )
+
+
+def _of(packages: Mapping[str, Sequence[str]], chosen: Iterable[str | None]) -> list[str]:
+    return [package for word in chosen for package in packages.get(word or "", ())]
 
 
 def _cost(spec: ProjectSpec) -> TrainingCost:

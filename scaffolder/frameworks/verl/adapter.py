@@ -67,8 +67,8 @@ class Verl(Framework):
     title = "verl"
     homepage = "https://github.com/verl-project/verl"
     version = "0.9.1"
-    requirements = ("verl[vllm]==0.9.1",)
-    offline_requirements = ("verl[verl-core]==0.9.1", "torch==2.11.0", "transformers==5.9.0")
+    requirements = ("verl[verl-core]==0.9.1", "torch==2.11.0", "transformers==5.9.0")
+    engine_requirements = ("verl[vllm]==0.9.1", "vllm==0.24.0")
     # Of verl[fsdp]; with the rest of it pip would compile it without torch, and fail.
     compiled_requirements = ("flash-attn==2.8.3",)
     algorithms = ("grpo", "sft", "ppo", "rloo", "reinforce_pp", "dapo", "gspo")
@@ -143,11 +143,11 @@ class Verl(Framework):
         plan = data_parallel_plan(spec, trainer)
         online = plan.generation is not None
         settings = _settings(spec, plan)
-        packages = self.requirements if online else self.offline_requirements
         pip = plan.sharding == "fsdp2" and plan.generation in {None, "vllm_colocate"}
         return plan.model_copy(
             update={
-                "requirements": [*(packages if pip else ()), *plan.requirements],
+                "requirements": [*(self.requirements if pip else ()), *plan.requirements],
+                "gpu_requirements": list(self.engine_requirements if pip and online else ()),
                 "compiled_requirements": list(self.compiled_requirements if pip else ()),
                 "container": IMAGES[plan.generation or "vllm_colocate"],
                 "tensor_parallel": megatron.tensor,

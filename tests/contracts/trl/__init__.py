@@ -3,7 +3,12 @@
 from scaffolder.frameworks.trl import FRAMEWORK
 
 REQUIREMENTS = sorted(
-    {each for word in ("qlora", "zero3") for each in FRAMEWORK.extra_requirements[word]}
+    {
+        each
+        for packages in (FRAMEWORK.extra_requirements, FRAMEWORK.gpu_requirements)
+        for word in ("qlora", "zero3")
+        for each in packages.get(word, ())
+    }
 )
 ENVIRONMENT = {"DS_BUILD_OPS": "0"}
 """DeepSpeed compiles its kernels where they are first used, which is not here."""

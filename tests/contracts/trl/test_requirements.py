@@ -10,7 +10,8 @@ from packaging.requirements import Requirement
 
 from scaffolder.frameworks.trl import FRAMEWORK
 
-PINS = sorted({pin for pins in FRAMEWORK.extra_requirements.values() for pin in pins})
+EXTRAS = (FRAMEWORK.extra_requirements, FRAMEWORK.gpu_requirements)
+PINS = sorted({pin for each in EXTRAS for pins in each.values() for pin in pins})
 
 
 def declared(package: str) -> list[Requirement]:
