@@ -12,7 +12,7 @@ from torch.distributed.tensor import DTensor
 
 from custom_checkpoint import export_model
 from custom_data import Example, Item, Prompt
-from custom_model import Policy, World
+from custom_model import Policy, World, meta_model
 from custom_settings import Settings
 from rl_rollouts.errors import UserError
 from rl_rollouts.http_json import NoAnswer, ask
@@ -83,9 +83,12 @@ class InProcess:
         self.model: Any = policy.model
         if world.size > 1:
             # A sharded model would gather its weights for each token, all processes in step.
-            dtype = getattr(torch, settings.dtype)
-            self.model = type(policy.model)(policy.model.config).to(world.device, dtype)
+            # Empty until its weights are copied: made on a CPU it would be there once a process.
+            self.model = meta_model(policy.model.config, getattr(torch, settings.dtype))
+            self.model.to_empty(device=world.device).tie_weights()
             self.model.generation_config = policy.model.generation_config
+            for own, made in zip(self.model.buffers(), policy.model.buffers(), strict=True):
+                own.copy_(made)
 
     @torch.no_grad()
     def __call__(self, prompts: Sequence[Prompt]) -> list[Example]:

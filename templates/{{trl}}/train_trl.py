@@ -17,7 +17,7 @@ from typing import Any
 from rl_rollouts.errors import UserError, run
 from rl_rollouts.models.chat_masks import REFUSALS
 from rl_rollouts.rewards.checked import load_score
-from trl_checkpoints import check_output, marker, remove_broken, save_final
+from trl_checkpoints import check_output, marker, remove_broken, save_final, stopper
 from trl_checks import check_data, learn, learned_by, load_tokenizer
 from trl_data import demand_enough, load, load_prompts
 from trl_rewards import load_environment, reward_function, shown_tools
@@ -36,7 +36,9 @@ def train(arguments: list[str]) -> None:
     if run_.check_only:
         print("The config and the data are accepted.")
         return
+    stop = stopper()
     trainer = build(run_, training, model, algorithm, tokenizer)
+    trainer.add_callback(stop)
     if training.process_index == 0:
         print(f"{run_.algorithm} in {training.world_size} process(es) on {training.device.type}")
     remove_broken(trainer)
@@ -58,6 +60,9 @@ def train(arguments: list[str]) -> None:
             "Give more rows, or lower the batch size.",
             exit_code=1,
         )
+    if stop.stopped:
+        said = f"Stopped after step {trainer.state.global_step}, which is saved."
+        raise UserError(said, "Go on with --resume_from_checkpoint latest.", exit_code=143)
     save_final(trainer)
     trainer.end()
 

@@ -71,16 +71,13 @@ class Custom(Framework):
         trainer = self.trainer(spec.algorithm, _cost(spec), rate, _details(spec))
         plan = data_parallel_plan(spec, replace(trainer, copied_to_generate=True))
         processes = f"--nproc_per_node={plan.world_size // plan.training_nodes}"
-        together = (
-            ["--standalone"] if plan.training_nodes == 1 else [f"--nnodes={plan.training_nodes}"]
-        )
-        # What a step and a checkpoint may take after SIGTERM; torchrun's own 30 seconds are short.
-        together.append("--shutdown_timeout=600")
+        # --standalone ignores the port on which a server on another machine waits for the trainer.
+        together = "--standalone" if spec.nodes == 1 else f"--nnodes={plan.training_nodes}"
         extra = self.server_requirements if plan.generation_gpus else ()
         return plan.model_copy(
             update={
                 "requirements": [*plan.requirements, *extra],
-                "launcher": ["-m", "torch.distributed.run", *together, processes],
+                "launcher": ["-m", "torch.distributed.run", together, processes],
                 "node_flags": {
                     "rank": "--node_rank",
                     "address": "--master_addr",
@@ -133,7 +130,6 @@ def _server(spec: ProjectSpec, plan: Plan) -> Server | None:
     if not plan.generation_gpus:
         return None
     options = {
-        "--host": "0.0.0.0",
         "--port": str(SERVER_PORT),
         "--tensor-parallel-size": str(plan.generation_tensor_parallel),
         "--gpu-memory-utilization": "0.9",

@@ -52,6 +52,7 @@ TITLES = {
     "gspo": "GSPO, a variant of GRPO,",
 }
 ROWS = {"preference": "pairs", "prompts": "responses"}
+LAUNCHER = ["-m", "accelerate.commands.launch", "--config_file", "accelerate_config.yaml"]
 DISTRIBUTED_TYPES = {
     "ddp": "MULTI_GPU",
     "fsdp2": "FSDP",
@@ -142,7 +143,8 @@ class Trl(Framework):
         plan = data_parallel_plan(spec, trainer)
         chosen = (spec.tuning, plan.sharding, plan.generation)
         extra = [name for word in chosen for name in self.extra_requirements.get(word or "", ())]
-        launcher = ["-m", "accelerate.commands.launch", "--config_file", "accelerate_config.yaml"]
+        # For one process accelerate passes no signal on, and opens no port to be waited for.
+        launcher = [] if _alone(spec, plan) else LAUNCHER
         return plan.model_copy(
             update={
                 "requirements": [*plan.requirements, *extra],
@@ -170,8 +172,13 @@ def _cost(spec: ProjectSpec) -> TrainingCost:
     return replace(cost, sequences_per_row=sequences, has_logits=spec.algorithm != "rm")
 
 
+def _alone(spec: ProjectSpec, plan: Plan) -> bool:
+    """One process, which no other has to find."""
+    return plan.sharding == "ddp" and plan.world_size == 1 and spec.nodes == 1
+
+
 def _settings(spec: ProjectSpec, plan: Plan) -> dict[str, object]:
-    alone = plan.sharding == "ddp" and plan.world_size == 1
+    alone = _alone(spec, plan)
     schema = load(Path(__file__).parent, Trl.version)
     template = judge(spec.model, schema.chat_templates if schema else {})
     return {
@@ -210,7 +217,6 @@ def _server(spec: ProjectSpec, plan: Plan) -> Server | None:
     if not plan.generation_gpus:
         return None
     options = {
-        "--host": "0.0.0.0",
         "--port": str(SERVER_PORT),
         "--tensor-parallel-size": str(plan.generation_tensor_parallel),
         "--gpu-memory-utilization": "0.9",
