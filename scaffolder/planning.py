@@ -26,8 +26,11 @@ TRACKER_REQUIREMENTS = {
 }
 LARGEST_MICRO_BATCH = 8
 USUAL_GLOBAL_BATCH = 32
-USUAL_RESPONSES = 64
-"""Per optimizer step of an online algorithm."""
+USUAL_RESPONSES = 256
+"""Per optimizer step of an online algorithm, at least. Source: an update of verl's recipes has 256
+prompts x 5 responses."""
+RESPONSES_OF_A_GPU = 32
+"""At least: with fewer it waits more than it computes."""
 FREE_FOR_CACHE = 0.25
 """Least share of a generation engine's memory that its weights leave for the key-value cache."""
 
@@ -124,7 +127,7 @@ class _Arithmetic:
     def _usual_batch(self) -> int:
         if self.online:
             step = math.lcm(self.data_parallel, self.responses)
-            return round_up(USUAL_RESPONSES, step)
+            return round_up(max(USUAL_RESPONSES, RESPONSES_OF_A_GPU * self.world), step)
         return round_up(USUAL_GLOBAL_BATCH, self.data_parallel * self.trainer.smallest_micro_batch)
 
     def _fitting_sharding(self) -> Sharding:

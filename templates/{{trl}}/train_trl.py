@@ -10,6 +10,7 @@ which wins. Launch several GPUs with the script in `launch/`.
     --resume_from_checkpoint latest        go on after the newest checkpoint in output_dir
 """
 
+import dataclasses
 import sys
 from pathlib import Path
 from typing import Any
@@ -39,6 +40,7 @@ def train(arguments: list[str]) -> None:
     stop = stopper()
     trainer = build(run_, training, model, algorithm, tokenizer)
     trainer.add_callback(stop)
+    reduce_in_float32(trainer)
     if training.process_index == 0:
         print(f"{run_.algorithm} in {training.world_size} process(es) on {training.device.type}")
     remove_broken(trainer)
@@ -106,6 +108,18 @@ def build(run: Any, training: Any, model: Any, algorithm: Algorithm, tokenizer: 
         raise
     except Exception as error:
         raise refused(error) from error
+
+
+def reduce_in_float32(trainer: Any) -> None:
+    """Sum gradients over the GPUs in float32. Accelerate has FSDP2 do it in bfloat16, which loses
+    more of them the more GPUs there are."""
+    import torch
+
+    plugin = getattr(trainer.accelerator.state, "fsdp_plugin", None)
+    policy = getattr(plugin, "mixed_precision_policy", None)
+    if policy is not None:
+        exact = dataclasses.replace(policy, reduce_dtype=torch.float32)
+        plugin.mixed_precision_policy = exact
 
 
 def refused(error: Exception) -> UserError:

@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 
 from tqdm import tqdm
 
+from ..models.devices import placed
 from ..models.folders import load_model, load_tokenizer
 from ..models.generation import end_tokens, write
 from ..rewards.checked import Score, judge
@@ -30,8 +31,7 @@ def responses(name: str, prompts: Sequence[Row], sampling: Sampling, score: Scor
 
     tokenizer = load_tokenizer(name)
     encoded = [encode(tokenizer, row["prompt"], row["tools"], ask=True) for row in prompts]
-    model = load_model(name)
-    model = model.to("cuda" if torch.cuda.is_available() else "cpu").eval()
+    model = placed(load_model(name))
     ends = end_tokens(model, tokenizer)
     torch.manual_seed(sampling.seed)
     found: dict[tuple[int, int], Row] = {}

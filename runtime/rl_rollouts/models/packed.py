@@ -51,7 +51,7 @@ def attend(
     q, k, v = (each.squeeze(0).transpose(0, 1) for each in (query, key, value))
     scale, near = options.get("scaling"), (window - 1, 0)
     where = bounds, bounds, longest, longest
-    found = varlen_attn(q, k, v, *where, scale=scale, window_size=near, enable_gqa=True)
+    found: Any = varlen_attn(q, k, v, *where, scale=scale, window_size=near, enable_gqa=True)
     return found[None], None
 
 
@@ -81,6 +81,6 @@ def mask_padding(*, attention_mask: Tensor | None = None, **options: Any) -> Any
     return None if attention_mask is None else sdpa_mask(attention_mask=attention_mask, **options)
 
 
-one_by_one: Callable[..., Any] = torch.compiler.disable(one_by_one)  # type: ignore[no-redef]
-AttentionInterface.register(APART, attend)  # type: ignore[no-untyped-call]
+one_by_one: Callable[..., Any] = torch.compiler.disable(one_by_one)  # type: ignore[no-redef, no-untyped-call]
+AttentionInterface.register(APART, attend)
 AttentionMaskInterface.register(APART, mask_padding)

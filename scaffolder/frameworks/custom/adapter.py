@@ -37,6 +37,7 @@ class Custom(Framework):
     requirements = (
         "torch==2.13.0",
         "transformers==5.23.0",
+        "accelerate==1.15.0",  # evaluation spreads a large model over the GPUs with it
         "pydantic==2.14.3",
         "jsonschema-rs==0.61.0",
     )
