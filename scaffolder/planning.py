@@ -31,6 +31,8 @@ USUAL_RESPONSES = 256
 prompts x 5 responses."""
 RESPONSES_OF_A_GPU = 32
 """At least: with fewer it waits more than it computes."""
+THOUGHT = 8192
+"""Tokens of a response with its reasoning, at least."""
 FREE_FOR_CACHE = 0.25
 """Least share of a generation engine's memory that its weights leave for the key-value cache."""
 
@@ -169,6 +171,12 @@ class _Arithmetic:
                 f"responses of {spec.completion_length} tokens leave no room for a prompt in a "
                 f"sequence of {spec.sequence_length}; lower --set completion_length, or raise "
                 "--set sequence_length"
+            )
+        if spec.thinking == "on" and spec.completion_length < THOUGHT:
+            yield (
+                f"a model that thinks seldom answers within {spec.completion_length} tokens; "
+                f"take --set thinking=off, or --set completion_length={THOUGHT:d} and a "
+                "--set sequence_length that leaves room for the prompt"
             )
         if self.server and (self.per_node < 1 or gpus > spec.gpus_per_node):
             yield (

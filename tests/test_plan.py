@@ -297,9 +297,7 @@ def test_every_framework_pins_exactly() -> None:
 @pytest.mark.parametrize("nodes", [1, 4, 16])
 def test_the_batch_of_an_online_algorithm_grows_with_the_gpus(framework: str, nodes: int) -> None:
     """On 32 GPUs 64 responses were 2 a GPU, of 8 prompts an update."""
-    answers = {"framework": framework, "algorithm": "grpo", "model_billions": 8, "gpus_per_node": 8}
-    plan = plan_of(
-        **answers, nodes=nodes, generation=None if framework == "verl" else "transformers"
-    )
+    answers = {"framework": framework, "algorithm": "grpo", "gpus_per_node": 8, "nodes": nodes}
+    plan = plan_of(**answers, generation=None if framework == "verl" else "transformers")
     assert plan.global_batch_size >= max(256, 32 * 8 * nodes)
     assert plan.global_batch_size % plan.responses == 0

@@ -84,7 +84,8 @@ def learned_by(tokenizer: Any, settings: Settings) -> Learned:
     cut = settings.overlong == "cut" and not settings.online
     limit = Limit(key, settings.longest, "cut" if cut else "dropped")
     what = "prompts" if settings.online else "rows"
-    return Learned(ChatTokenizer(tokenizer), tokenizer, limit, what=what)
+    options = {"enable_thinking": settings.thinking} if settings.online else {}
+    return Learned(ChatTokenizer(tokenizer, **options), tokenizer, limit, what=what)
 
 
 def take(row: Row, found: Learned, settings: Settings) -> Item | Prompt | None:

@@ -115,7 +115,7 @@ def reduce_in_float32(trainer: Any) -> None:
     more of them the more GPUs there are."""
     import torch
 
-    plugin = getattr(trainer.accelerator.state, "fsdp_plugin", None)
+    plugin: Any = getattr(trainer.accelerator.state, "fsdp_plugin", None)
     policy = getattr(plugin, "mixed_precision_policy", None)
     if policy is not None:
         exact = dataclasses.replace(policy, reduce_dtype=torch.float32)
