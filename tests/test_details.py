@@ -235,6 +235,7 @@ def test_thinking_is_decided(tmp_path: Path, framework: str) -> None:
     words = ("--framework", framework, "--algorithm", "grpo")
     roomy = ("--set", "completion_length=8192", "--set", "sequence_length=10240")
     for choice, more in (("off", ()), ("on", roomy)):
+        (tmp_path / choice).mkdir()
         project = render(tmp_path / choice, *words, "--set", f"thinking={choice}", *more)
         value = yaml.safe_load((project / f"{framework}_config.yaml").read_text("utf-8"))
         for key in THINKS[framework]:

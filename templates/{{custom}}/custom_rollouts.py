@@ -22,6 +22,8 @@ from rl_rollouts.rewards.checked import judge, load_score
 SAMPLING = {"top_k": 0, "top_p": 1.0, "min_p": 0.0, "repetition_penalty": 1.0}
 """Against what a model's generation_config may say: tokens are to come from the model's own
 distribution, which is what the loss knows."""
+AT_ONCE = 32
+"""Responses that transformers writes at once: the keys and values of more take much memory."""
 Generator = Callable[[Sequence[Prompt]], list[Example]]
 """Takes the weights as they are now, and writes one response to each of this process's prompts,
 which may be there several times; all processes call it."""
@@ -99,8 +101,11 @@ class InProcess:
         chosen = SAMPLING | {"do_sample": True, "temperature": self.settings.temperature}
         chosen["max_new_tokens"] = self.settings.max_new_tokens
         self.model.eval()
+        written, asked = [], [p.tokens for p in prompts]
         with self.world.autocast(self.settings):
-            written = write(self.model, self.tokenizer, [p.tokens for p in prompts], **chosen)
+            for first in range(0, len(asked), AT_ONCE):
+                part = asked[first : first + AT_ONCE]
+                written += write(self.model, self.tokenizer, part, **chosen)
         self.policy.train()
         return [answered(*pair) for pair in zip(prompts, written, strict=True)]
 

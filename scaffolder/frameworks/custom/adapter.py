@@ -15,8 +15,12 @@ from scaffolder.vocabulary import Algorithm
 
 LOSS_CHUNK = 1024
 """Tokens whose logits exist at a time."""
+GENERATED = 32
+"""Responses that transformers writes at once (AT_ONCE of custom_rollouts.py)."""
 # Master weights, gradients and AdamW in float32.
-COST = TrainingCost(weight_bytes=4, gradient_bytes=4, optimizer_bytes=8, logit_tokens=LOSS_CHUNK)
+COST = TrainingCost(
+    weight_bytes=4, gradient_bytes=4, optimizer_bytes=8, logit_tokens=LOSS_CHUNK, autocast=True
+)
 KL_COEFFICIENTS = {"dpo": 0.1, "grpo": 0.0}
 """Above 0 the model that it was is kept as well."""
 LEARNING_RATES = {"sft": 1e-5, "dpo": 1e-6, "grpo": 1e-6}
@@ -70,7 +74,8 @@ class Custom(Framework):
     def plan(self, spec: ProjectSpec) -> Plan:
         rate = LEARNING_RATES[spec.algorithm]
         trainer = self.trainer(spec.algorithm, _cost(spec), rate, _details(spec))
-        plan = data_parallel_plan(spec, replace(trainer, copied_to_generate=True))
+        trainer = replace(trainer, copied_to_generate=True, generated_at_once=GENERATED)
+        plan = data_parallel_plan(spec, trainer)
         processes = f"--nproc_per_node={plan.world_size // plan.training_nodes}"
         # --standalone ignores the port on which a server on another machine waits for the trainer.
         together = "--standalone" if spec.nodes == 1 else f"--nnodes={plan.training_nodes}"

@@ -18,13 +18,18 @@ from scaffolder.spec import ProjectSpec
 from scaffolder.vocabulary import OFFLINE, Algorithm
 
 # TRL loads float32 by default: weight 4, gradient 4, AdamW 8 bytes, bf16 only inside autocast.
-FULL = TrainingCost(weight_bytes=4, gradient_bytes=4, optimizer_bytes=8)
+# Of the head it makes tiles, no logits (add_fused_lm_head: sft, dpo, kto, grpo, rloo), and a
+# reward model has one number a sequence.
+FULL = TrainingCost(
+    weight_bytes=4, gradient_bytes=4, optimizer_bytes=8, has_logits=False, autocast=True
+)
 ADAPTER_SHARE = 0.01
 """Weights that LoRA adds, of those of the model: rank 16 on all linear layers is about this."""
 ADAPTER = replace(
     FULL,
     gradient_bytes=FULL.gradient_bytes * ADAPTER_SHARE,
     optimizer_bytes=FULL.optimizer_bytes * ADAPTER_SHARE,
+    autocast=False,  # the weights are in bfloat16
 )
 FROZEN_BYTES = {"lora": 2.0, "qlora": 0.6}
 """Of a weight beside the adapter: bfloat16; 4 bits and its scales."""
@@ -169,7 +174,7 @@ def _cost(spec: ProjectSpec) -> TrainingCost:
     elif usual.kl_coefficient(spec):
         cost = replace(FULL, weight_bytes=2 * FULL.weight_bytes)
     sequences = 2 if spec.algorithm in PAIRED else 1
-    return replace(cost, sequences_per_row=sequences, has_logits=spec.algorithm != "rm")
+    return replace(cost, sequences_per_row=sequences)
 
 
 def _alone(spec: ProjectSpec, plan: Plan) -> bool:
