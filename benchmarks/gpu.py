@@ -106,7 +106,7 @@ def write_data(run: Run) -> None:
         words = [" ".join(str(chosen.randrange(100)) for _ in range(1 + count)) for _ in range(2)]
         one, other = ([{"role": "assistant", "content": word}] for word in words)
         prompt = [{"role": "user", "content": f"Count from {at}."}]
-        base = {"task": str(at), "prompt": prompt, "tools": None, "metadata": {}}
+        base: Found = {"task": str(at), "prompt": prompt, "tools": None, "metadata": {}}
         rows["rows"].append({**base, "completion": one, "reward": 1.0, "tokens": None})
         rewards = {"chosen_reward": 1.0, "rejected_reward": 0.0}
         pair = {"chosen": one, "rejected": other, **rewards}
@@ -117,6 +117,14 @@ def write_data(run: Run) -> None:
         (run.folder / f"{name}.jsonl").write_text(text, "utf-8")
 
 
+WAYS: dict[str, Found] = {
+    "float32": {"packing": False},
+    "packed": {},
+    "bfloat16": {"dtype": "bfloat16"},
+    "checkpointed": {"dtype": "bfloat16", "activation_checkpointing": True},
+}
+
+
 def losses(run: Run) -> Found:
     """Losses of sft and dpo in bfloat16, and packed, are those of float32, not packed."""
     keys: Found = {"max_steps": 3, "global_batch_size": 8, "max_length": 512}
@@ -124,12 +132,7 @@ def losses(run: Run) -> Found:
     found: Found = {}
     for algorithm in ("sft", "dpo"):
         curves = {}
-        for name, more in {
-            "float32": {"packing": False},
-            "packed": {},
-            "bfloat16": {"dtype": "bfloat16"},
-            "checkpointed": {"dtype": "bfloat16", "activation_checkpointing": True},
-        }.items():
+        for name, more in WAYS.items():
             lines = run.train(f"{algorithm}-{name}", algorithm=algorithm, **keys, **more)
             curves[name] = [line["loss"] for line in lines]
         for name, curve in curves.items():
