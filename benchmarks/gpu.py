@@ -38,7 +38,8 @@ class Run:
         paths = [ROOT / "templates/{{base}}", LIBRARY, CUSTOM]
         self.environment = {**os.environ, "PYTHONPATH": os.pathsep.join(map(str, paths))}
         self.environment |= {"HF_HUB_OFFLINE": "1"}
-        self.environment |= {"CUDA_VISIBLE_DEVICES": ""} if device == "cpu" else {}
+        cpu = {"CUDA_VISIBLE_DEVICES": "", "OMP_NUM_THREADS": "1"}
+        self.environment |= cpu if device == "cpu" else {}
 
     def model(self, size: str) -> Path:
         """A Qwen3 of that size, or of two small layers, with the tokenizer of smoke runs."""

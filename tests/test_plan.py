@@ -351,3 +351,10 @@ def test_one_gpu_keeps_weights_cast_and_what_it_generates() -> None:
     longer = total(**answers, algorithm="grpo", generation="transformers", sequence_length=16384)
     # Keys and values of 32 responses: 28 layers x 2 x 8 heads x 128 x 2 bytes a token.
     assert longer - online > 0.9 * 32 * 12288 * 28 * 4096 / 2**30
+
+
+@pytest.mark.parametrize("framework", ["custom", "trl", "verl"])
+def test_online_training_saves_before_hours_are_lost(framework: str) -> None:
+    for algorithm, steps in (("grpo", 20), ("sft", 100)):
+        run = plan_of(framework=framework, algorithm=algorithm).training
+        assert run is not None and run.save_steps == steps

@@ -107,7 +107,7 @@ def _details(spec: ProjectSpec) -> Details:
         warmup=0.03,
         kl_coefficient=KL_COEFFICIENTS.get(spec.algorithm),
         temperature=1.0 if online else None,
-        save_steps=100,
+        save_steps=20 if online else 100,  # a step of an online algorithm takes minutes
         seed=42,
     )
 
