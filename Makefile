@@ -10,7 +10,7 @@ BIN := $(VENV)/bin
 COMPILE := $(BIN)/python -m compileall -q scaffolder runtime/rl_rollouts tests
 export PYTHONDONTWRITEBYTECODE := 1
 
-.PHONY: help demo test docs contracts schemas lint types format examples bench release wheel clean
+.PHONY: help demo test docs contracts schemas lint types format examples bench gpu release wheel clean
 
 help: ## list the targets
 	@grep -E '^[a-z]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 12
@@ -56,6 +56,10 @@ bench: $(VENV)/all ## measure data preparation on 1 GB, and the custom trainer (
 	-$(BIN)/python benchmarks/startup.py
 	-$(BIN)/python benchmarks/bench.py --markdown benchmarks/README.md
 	$(BIN)/python benchmarks/trainer_bench.py --markdown benchmarks/README.md
+
+GPU_PYTHON ?= $(BIN)/python
+gpu: ## on a machine with an NVIDIA GPU: what only it can show, in ten minutes; writes benchmarks/gpu.md
+	$(GPU_PYTHON) benchmarks/gpu.py $(GPU)
 
 release: $(VENV)/all ## put the templates into the history as the version of scaffolder/__init__.py
 	$(BIN)/python -m scaffolder.history templates $(VERSION) scaffolder/templates.bundle

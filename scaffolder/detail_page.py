@@ -13,7 +13,7 @@ from scaffolder.spec import DETAILS
 from scaffolder.vocabulary import SCHEDULERS, WORDS
 
 PLANNED = ("epochs", "global_batch_size", "sequence_length")
-SAMPLED = ("num_generations", "completion_length")
+SAMPLED = ("num_generations", "completion_length", "thinking")
 """Of algorithms that generate."""
 NO = "no"
 

@@ -11,7 +11,7 @@ from scaffolder.vocabulary import OFFLINE
 
 LEARN_THROUGH_KL = {"dpo", "kto"}
 """Algorithms whose loss is a constant where the KL coefficient is 0."""
-SAMPLING = ("num_generations", "completion_length", "generation_gpus")
+SAMPLING = ("num_generations", "completion_length", "generation_gpus", "thinking")
 """Answers that only say how responses are made."""
 
 

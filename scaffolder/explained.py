@@ -183,6 +183,13 @@ ANSWERS = {
         "What is longer is cut off, and rarely right: look at the lengths of your rollouts.",
         also=("max_completion_length", "max_new_tokens", "response_length"),
     ),
+    "thinking": Answer(
+        "Whether responses begin with reasoning.",
+        "Of models such as Qwen3, which think before they answer unless they are told not to: off "
+        "tells them, in training and in evaluation. on needs responses of 8,192 tokens or more; "
+        "what is cut off while it thinks is no answer, and is worth nothing.",
+        also=("enable_thinking", "reasoning", "think"),
+    ),
     "learning_rate": Answer(
         "Highest rate of the optimizer.",
         "Too high, and the loss jumps; too low, and nothing is learned. Adapters take about ten "

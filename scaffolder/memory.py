@@ -1,23 +1,26 @@
 """How much memory training takes on one GPU: an estimate by arithmetic, never a measurement.
 
-States (weights, gradients, optimizer) are exact; activations use a fit of `layers x hidden size` to
-the published shapes of Qwen3 0.6B to 32B and Llama-3 70B, with activation checkpointing (one hidden
-state kept per layer); logits assume a vocabulary of 152k.
+States (weights, gradients, optimizer) are exact. What a step needs beside them is the largest of
+its phases, with activation checkpointing: the head, the backward pass of a layer, and the sum of
+the gradients of embedding and head at the end. `benchmarks/memory_plan.py` holds it against torch's
+own tracker, FSDPMemTracker with fake tensors, at real sizes.
 """
 
 import json
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict
 
 from scaffolder import machine
+from scaffolder.numbers import gib
+from scaffolder.shapes import Shape, fitted, shape_of
 from scaffolder.spec import ProjectSpec
 from scaffolder.vocabulary import Sharding
 
 GIB = 2**30
-VOCABULARY = 152_000
 LOGIT_BYTES = 10
 """A logit in bf16, in fp32 for the loss, and its fp32 gradient."""
 OVERHEAD = 2.0
@@ -42,6 +45,9 @@ class TrainingCost:
     """Tokens scored at a time, where that is not a whole micro batch."""
     model_parallel: int = 1
     """GPUs that share one copy of the model and the work on each row (megatron)."""
+    autocast: bool = False
+    """Whether weights in float32 are cast for each forward where they are not sharded: the copies
+    of a whole forward and backward are kept."""
 
     def state_bytes(self, sharding: Sharding, processes: int) -> float:
         """Bytes per parameter on one GPU, when states are shared between processes."""
@@ -64,16 +70,19 @@ class Memory(BaseModel):
     states: float
     """Weights, gradients, optimizer states and frozen copies."""
     activations: float
-    """Hidden states kept for the backward pass."""
+    """Hidden states kept for the backward pass, and what a layer computes again in it."""
     logits: float
     """Scores over the vocabulary, of one micro batch or of what is scored at a time."""
+    working: float | None = None
+    """All that a step needs beside states, in its largest phase; absent in plans before 0.3.0."""
     generation: float = 0
     """What generation on the same GPU keeps: an engine's share, or a copy of the weights."""
     overhead: float = OVERHEAD
 
     @property
     def total(self) -> float:
-        return self.states + self.activations + self.logits + self.generation + self.overhead
+        step = self.activations + self.logits if self.working is None else self.working
+        return self.states + step + self.generation + self.overhead
 
 
 def estimate_memory(
@@ -85,22 +94,74 @@ def estimate_memory(
     sharding: Sharding,
     processes: int,
     reserved: float = 0,
+    generated: int = 0,
 ) -> Memory:
     """Peak memory of one GPU.
 
     Args:
         reserved: GiB that generation on the same GPU keeps for itself.
+        generated: responses that the trainer itself writes at once, whose keys and values it keeps.
     """
+    shape = shape_of(spec.model) or fitted(billions)
     tokens = micro_batch * cost.sequences_per_row * spec.sequence_length
-    layers_times_hidden = 40_000 * billions**0.65
-    state_bytes = cost.state_bytes(sharding, processes)
+    kept = tokens * shape.layers * shape.hidden * 2 / cost.model_parallel
+    again = tokens * (6 * shape.ffn + 14 * shape.hidden) * 2 / cost.model_parallel
     scored = min(tokens, cost.logit_tokens or tokens) if cost.has_logits else 0
+    logits = scored * shape.vocabulary * LOGIT_BYTES / cost.model_parallel
+    weights = billions * 1e9
+    fixed, layer, end = _gathered(weights, shape, cost, sharding, processes)
+    cache = generated * spec.sequence_length * shape.layers * 4 * shape.kv_heads * shape.head_dim
     return Memory(
-        states=round(billions * 1e9 * state_bytes / GIB, 2),
-        activations=round(tokens * layers_times_hidden * 2 / GIB / cost.model_parallel, 2),
-        logits=round(scored * VOCABULARY * LOGIT_BYTES / GIB, 2),
+        states=round(weights * cost.state_bytes(sharding, processes) / GIB, 2),
+        activations=round((kept + again) / GIB, 2),
+        logits=round(logits / GIB, 2),
+        working=round(max(fixed + kept + max(layer + again, logits), end, cache) / GIB, 2),
         generation=round(reserved, 2),
     )
+
+
+def _gathered(
+    weights: float, shape: Shape, cost: TrainingCost, sharding: Sharding, processes: int
+) -> tuple[float, float, float]:
+    """Bytes beside states: all through a step, while a layer is in work, and at the very end.
+
+    Sharded, embedding and head are one group that stays gathered (2 bytes a weight), with the
+    head's gradient (2); at the end both have gradients (2) and float32 sums of them (4). A layer is
+    there twice, since the next one is fetched meanwhile (4), with its gradient (2) and sum (4).
+    """
+    trained = cost.gradient_bytes >= 1
+    if sharding in {"fsdp2", "zero3"} and processes > 1:
+        layer, head = (weights - shape.root) / shape.layers, shape.vocabulary * shape.hidden
+        fixed = 2.0 * shape.root + (2.0 * head if trained else 0)
+        return fixed, max(0.0, layer) * (10 if trained else 4), shape.root * 8.0 * trained
+    fixed = 2.0 * weights if cost.autocast and sharding != "zero2" else 0.0
+    # The buckets in which DDP sums gradients are a copy of them.
+    buckets = weights * cost.gradient_bytes if sharding == "ddp" and processes > 1 else 0.0
+    return fixed + buckets, 0.0, 0.0
+
+
+def remarks(spec: ProjectSpec, memory: Memory | None, smallest: int) -> Iterator[str]:
+    """What the user should know of an estimate, a sentence each.
+
+    Args:
+        smallest: rows of the smallest micro batch.
+    """
+    if memory is None:
+        yield (
+            f"The size of {spec.model} is not known, so memory was not estimated and the micro "
+            f"batch is {smallest}; --set model_billions=... mends both."
+        )
+        return
+    if memory.total > spec.gpu_memory:
+        yield (
+            f"About {gib(memory.total)} per GPU are needed with the smallest micro batch, and "
+            f"there are {gib(spec.gpu_memory)}: shorten --set sequence_length, or add GPUs."
+        )
+    if shape_of(spec.model) is None:
+        yield (
+            f"The layers of {spec.model} are not known, so memory was estimated from its size "
+            "alone; a local folder with its config.json says more."
+        )
 
 
 def served_gib(billions: float) -> float:

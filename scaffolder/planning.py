@@ -4,12 +4,14 @@ import math
 from collections.abc import Iterable
 
 from scaffolder import details, library
+from scaffolder.batches import responses_of_a_step, rows_of_a_step
 from scaffolder.errors import InfeasiblePlan
 from scaffolder.instead import TooLarge
 from scaffolder.memory import (
     Memory,
     estimate_memory,
     model_billions,
+    remarks,
     served_gib,
 )
 from scaffolder.numbers import gib, round_up
@@ -25,9 +27,8 @@ TRACKER_REQUIREMENTS = {
     "none": [],
 }
 LARGEST_MICRO_BATCH = 8
-USUAL_GLOBAL_BATCH = 32
-USUAL_RESPONSES = 64
-"""Per optimizer step of an online algorithm."""
+THOUGHT = 8192
+"""Tokens of a response with its reasoning, at least."""
 FREE_FOR_CACHE = 0.25
 """Least share of a generation engine's memory that its weights leave for the key-value cache."""
 
@@ -58,8 +59,8 @@ class _Arithmetic:
         self.data_parallel = max(1, self.world // trainer.cost.model_parallel)
         self.responses = trainer.responses or spec.num_generations
         self.reserved = self._reserved()
-        self.sharding = spec.sharding or self._fitting_sharding()
         self.batch = spec.global_batch_size or self._usual_batch()
+        self.sharding = spec.sharding or self._fitting_sharding()
 
     def plan(self) -> Plan:
         reasons = [*self._parallel_reasons(), *self._generation_reasons()]
@@ -123,9 +124,8 @@ class _Arithmetic:
 
     def _usual_batch(self) -> int:
         if self.online:
-            step = math.lcm(self.data_parallel, self.responses)
-            return round_up(USUAL_RESPONSES, step)
-        return round_up(USUAL_GLOBAL_BATCH, self.data_parallel * self.trainer.smallest_micro_batch)
+            return responses_of_a_step(self.world, math.lcm(self.data_parallel, self.responses))
+        return rows_of_a_step(self.data_parallel * self.trainer.smallest_micro_batch)
 
     def _fitting_sharding(self) -> Sharding:
         """The first that is offered; another one if its states took more than half of a GPU."""
@@ -147,7 +147,14 @@ class _Arithmetic:
             sharding=sharding or self.sharding,
             processes=self.world,
             reserved=self.reserved,
+            generated=self._generated(),
         )
+
+    def _generated(self) -> int:
+        """Responses that the trainer itself writes at once, on one GPU."""
+        if self.generation != "transformers":
+            return 0
+        return self.trainer.generated_at_once or self.batch // self.data_parallel
 
     def _parallel_reasons(self) -> Iterable[str]:
         shared = self.trainer.cost.model_parallel
@@ -166,6 +173,12 @@ class _Arithmetic:
                 f"responses of {spec.completion_length} tokens leave no room for a prompt in a "
                 f"sequence of {spec.sequence_length}; lower --set completion_length, or raise "
                 "--set sequence_length"
+            )
+        if spec.thinking == "on" and spec.completion_length < THOUGHT:
+            yield (
+                f"a model that thinks seldom answers within {spec.completion_length} tokens; "
+                f"take --set thinking=off, or --set completion_length={THOUGHT:d} and a "
+                "--set sequence_length that leaves room for the prompt"
             )
         if self.server and (self.per_node < 1 or gpus > spec.gpus_per_node):
             yield (
@@ -226,17 +239,7 @@ class _Arithmetic:
 
     def _notes(self, memory: Memory | None) -> Iterable[str]:
         spec = self.spec
-        if memory is None:
-            yield (
-                f"The size of {spec.model} is not known, so memory was not estimated and the "
-                f"micro batch is {self.trainer.smallest_micro_batch}; --set model_billions=... "
-                "mends both."
-            )
-        elif memory.total > spec.gpu_memory:
-            yield (
-                f"About {gib(memory.total)} per GPU are needed with the smallest micro batch, "
-                f"and there are {gib(spec.gpu_memory)}: shorten --set sequence_length, or add GPUs."
-            )
+        yield from remarks(spec, memory, self.trainer.smallest_micro_batch)
         if self.generation not in {None, "transformers"} and self.engine_gpus > 1:
             yield (
                 f"The engine splits the model over {self.engine_gpus} GPUs, which must divide its "

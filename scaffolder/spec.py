@@ -17,6 +17,7 @@ from scaffolder.vocabulary import (
     RowsWithTools,
     Scheduler,
     Sharding,
+    Thinking,
     Topology,
     Tracker,
     Tuning,
@@ -150,6 +151,8 @@ class Sampling(_Answers):
     """Responses to one prompt, which are compared with each other."""
     completion_length: int = Field(default=1024, ge=1, le=1_000_000)
     """Longest response, tokens."""
+    thinking: Thinking = "off"
+    """Whether models that can reason before they answer do so."""
     rows_with_tools: RowsWithTools | None = None
     """What becomes of rows that speak of tools. They are refused when absent."""
 

@@ -41,6 +41,9 @@ RowsWithTools = Literal["refuse", "drop", "environment"]
 """What online training does with rows that speak of tools: stop, leave them out, or run the tools
 in an environment of the project."""
 
+Thinking = Literal["off", "on"]
+"""Whether models that can reason before they answer do so."""
+
 Wish = Literal[
     "scale",
     "few_gpus",

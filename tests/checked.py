@@ -30,7 +30,7 @@ def projects(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Copy:
     def new(framework: str = "trl", algorithm: str = "sft", generation: str | None = None) -> Path:
         target = folder / "p"
         render(target, framework, algorithm, generation)
-        (target / "training_data.jsonl").write_text("{}\n" * 500)
+        (target / "training_data.jsonl").write_text("{}\n" * 2000)
         return target
 
     return new

@@ -14,7 +14,7 @@ from transformers import AutoModelForCausalLM
 
 from custom_data import Example, Item, collate, forward_passes
 from custom_loss import LOSSES
-from custom_model import Policy, check_policy
+from custom_model import Policy, World, check_policy
 from custom_runs import (
     Custom,
     assistant,
@@ -30,6 +30,7 @@ from custom_settings import Settings
 from rl_rollouts.errors import UserError
 
 pytestmark = pytest.mark.long
+ALONE = World(0, 1, torch.device("cpu"))
 
 
 def settings(**keys: Any) -> Settings:
@@ -106,9 +107,9 @@ def test_models_that_neither_chunks_nor_packing_fit_are_refused(
 ) -> None:
     policy = Policy(AutoModelForCausalLM.from_config(config), settings(**keys))
     with pytest.raises(UserError, match="Set packing: false, or loss_chunk: 0"):
-        check_policy(policy, settings(**keys))
+        check_policy(policy, settings(**keys), ALONE)
     without = settings(loss_chunk=0)
-    check_policy(Policy(policy.model, without), without)
+    check_policy(Policy(policy.model, without), without, ALONE)
 
 
 def reference(model: Any, one: Item) -> list[torch.Tensor]:

@@ -88,12 +88,21 @@ def test_a_kill_at_any_moment_leaves_a_checkpoint_that_resumes(
     assert not list(Path("out").glob(".checkpoint-*.partial"))
 
 
+def children_of(process: int) -> list[int]:
+    """Processes that it has started."""
+    words = Path(f"/proc/{process}/task/{process}/children").read_text("utf-8").split()
+    return [int(word) for word in words]
+
+
+@pytest.mark.parametrize("times", [1, 2])
 @pytest.mark.parametrize("processes", [1, 2])
-def test_sigterm_saves_and_exits(custom: Custom, processes: int) -> None:
+def test_sigterm_saves_and_exits(custom: Custom, processes: int, times: int) -> None:
     options = {**STEADY, "max_steps": 4000}
     process = started(**options, processes=processes)
     until(lambda: Path("out/log.jsonl").exists() and len(log()) > 2)
-    process.send_signal(signal.SIGTERM)
+    # Schedulers send it to every process, and torchrun passes it on to those that had it already.
+    for each in (*children_of(process.pid), process.pid) * times:
+        os.kill(each, signal.SIGTERM)
     said, _ = process.communicate(timeout=60)
     (checkpoint,) = whole()
     step = json.loads((checkpoint / "run.json").read_text())["step"]

@@ -107,8 +107,8 @@ def test_a_server_without_development_mode_is_named(custom: Custom, server: Star
 
 SERVED = """
 case "$*" in
-  "-m vllm.entrypoints.cli.main serve "*)
-    model=$4
+  *"-m vllm.entrypoints.cli.main serve "*)
+    while [ "$1" != serve ]; do shift; done; model=$2
     while [ "$1" != --port ]; do shift; done
     exec "{python}" "{standin}" "$model" "$2" ;;
   *) exec "{python}" "$@" ;;

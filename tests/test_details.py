@@ -6,10 +6,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from checked import heavy
 from conftest import Command
 from contracts.rendering import Variant, variant, write
+from projects import render
 from scaffolder.cli.options import FLAGS
 from scaffolder.explained import ANSWERS
 from scaffolder.frameworks import discover, names
@@ -168,7 +170,7 @@ def test_nothing_is_wrong_with_what_was_chosen(
         project.mkdir()
         write(made(framework, algorithm, **left), project)
         for data in ("training_data.jsonl", "training_data.eval.jsonl"):
-            (project / data).write_text("{}\n" * 500)
+            (project / data).write_text("{}\n" * 2000)
         assert heavy(project) == []
 
 
@@ -218,3 +220,33 @@ def test_the_examples_of_the_help_run(scaffold: Command) -> None:
     for words in commands[1:3]:
         result = scaffold(*words, "--dry-run")
         assert result.returncode == 0, result.stderr
+
+
+THINKS = {
+    "custom": ("thinking",),
+    "trl": ("chat_template_kwargs", "enable_thinking"),
+    "verl": ("data", "apply_chat_template_kwargs", "enable_thinking"),
+}
+
+
+@pytest.mark.parametrize("framework", sorted(THINKS))
+def test_thinking_is_decided(tmp_path: Path, framework: str) -> None:
+    """By default Qwen3 thinks, and what is cut while it thinks is an empty answer."""
+    words = ("--framework", framework, "--algorithm", "grpo")
+    roomy = ("--set", "completion_length=8192", "--set", "sequence_length=10240")
+    for choice, more in (("off", ()), ("on", roomy)):
+        (tmp_path / choice).mkdir()
+        project = render(tmp_path / choice, *words, "--set", f"thinking={choice}", *more)
+        value = yaml.safe_load((project / f"{framework}_config.yaml").read_text("utf-8"))
+        for key in THINKS[framework]:
+            value = value[key]
+        assert value is (choice == "on")
+        evaluate = (project / "Makefile").read_text("utf-8")
+        assert (" --thinking" in evaluate) == (choice == "on")
+        assert f"--max_new_tokens {8192 if more else 1024}" in evaluate
+
+
+def test_thinking_needs_room(scaffold: Command) -> None:
+    words = ("--framework", "trl", "--algorithm", "grpo", "--yes", "--set", "thinking=on")
+    result = scaffold("new", "p", *words)
+    assert result.returncode == 2 and "--set completion_length=8192" in result.stderr

@@ -13,6 +13,7 @@ from socketserver import BaseRequestHandler, ThreadingTCPServer
 from threading import Thread
 
 import pytest
+import yaml
 
 from conftest import run, running
 from projects import render, script, until
@@ -204,6 +205,85 @@ def test_a_terminated_launch_leaves_no_server_behind(served: Served) -> None:
         os.killpg(process.pid, signal.SIGTERM)
         assert process.wait(PATIENCE) != 0
     until(lambda: not answers(environment["PORT"]), PATIENCE)
+
+
+SAVES = """
+import signal, sys, time, urllib.request
+words = sys.argv[1:]
+address = words[words.index("--vllm_server_base_url") + 1]
+asked = []
+signal.signal(signal.SIGTERM, lambda *_: asked.append(1))
+print("trains", flush=True)
+while not asked:
+    time.sleep(0.05)
+time.sleep(1.5)
+print("saved beside the server:", urllib.request.urlopen(address + "/health").status, flush=True)
+sys.exit(143)
+"""
+"""A trainer that ends its step after SIGTERM, with what its server generates, and saves."""
+
+
+@pytest.mark.parametrize("everyone", [False, True], ids=["the script alone", "every process"])
+@pytest.mark.parametrize("times", [1, 2])
+def test_sigterm_lets_the_trainer_save_beside_its_server(
+    served: Served, everyone: bool, times: int
+) -> None:
+    """As Slurm does, which sends it to every process of a job, or as kill does, to the script."""
+    project, environment = served
+    trainer = Path(environment["PYTHONPATH"]) / "trainer.py"
+    trainer.write_text(SAVES)
+    command = [str(project / "launch/local.sh")]
+    pipe = subprocess.PIPE
+    with running(command, cwd=project, env=environment, stdout=pipe, text=True) as process:
+        assert process.stdout
+        while process.stdout.readline() != "trains\n":
+            pass
+        for each in (process.pid, *(below(process.pid) if everyone else ())) * times:
+            os.kill(each, signal.SIGTERM)
+        assert process.stdout.read() == "saved beside the server: 200\n"
+        assert process.wait(PATIENCE) == 143
+    assert not answers(environment["PORT"])
+
+
+def below(process: int) -> list[int]:
+    """Its children, and theirs."""
+    words = Path(f"/proc/{process}/task/{process}/children").read_text("utf-8").split()
+    return [each for word in words for each in (int(word), *below(int(word)))]
+
+
+def test_a_server_whose_trainer_never_comes_ends_with_an_error(
+    tmp_path: Path, served: Served
+) -> None:
+    _, environment = served
+    words = ("--framework", "custom", "--algorithm", "grpo", "--gpus-per-node", "4", "--nodes", "2")
+    project = render(tmp_path / "modules", *words, "--generation", "vllm_server")
+    script_ = project / "launch" / "server.sh"
+    text = script_.read_text("utf-8").replace("8000", environment["PORT"])
+    script_.write_text(text.replace("sleep 5", "sleep 0.2"), "utf-8")
+    environment |= {"MAIN_ADDRESS": "127.0.0.1", "SERVER_ADDRESS": "127.0.0.1"}
+    environment |= {"MAIN_PORT": str(free_port()), "NODE_RANK": "1", "SERVER_TIMEOUT": "4"}
+    result = run([str(project / "launch/local.sh")], project, env=environment, timeout=PATIENCE)
+    assert result.returncode == 1 and "no trainer on 127.0.0.1" in result.stderr
+    assert "can change the model" in result.stderr
+    assert not answers(environment["PORT"])
+
+
+def test_the_trainer_opens_the_port_on_which_its_server_waits(tmp_path: Path) -> None:
+    """Also where one machine trains: torchrun ignores the port of a run that is --standalone."""
+    words = ("--framework", "custom", "--algorithm", "grpo", "--gpus-per-node", "1", "--nodes", "2")
+    spec = yaml.safe_load(
+        (
+            render(tmp_path, *words, "--generation", "vllm_server") / ".copier-answers.yml"
+        ).read_text()
+    )
+    port, flags = free_port(), spec["plan"]["node_flags"]
+    worker = tmp_path / "worker.py"
+    worker.write_text("import time; time.sleep(60)")
+    asked = [flags["rank"], "0", flags["address"], "127.0.0.1", flags["port"], str(port)]
+    command = [sys.executable, *spec["plan"]["launcher"], *asked, str(worker)]
+    with running(command, cwd=tmp_path) as process:
+        until(lambda: answers(str(port)), PATIENCE)
+        process.terminate()
 
 
 def test_the_last_of_several_machines_generates(tmp_path: Path, served: Served) -> None:

@@ -18,6 +18,7 @@ from scaffolder.frameworks import discover, matrix, resolve, variants
 from scaffolder.instead import TooLarge
 from scaffolder.memory import model_billions
 from scaffolder.plan import Plan
+from scaffolder.shapes import WELL_KNOWN
 from scaffolder.spec import ProjectSpec
 from scaffolder.vocabulary import Algorithm
 
@@ -218,7 +219,7 @@ def test_a_refusal_prints_commands_that_work(scaffold: Command, tmp_path: Path) 
     commands = [line for line in result.stderr.splitlines() if line.startswith("  rl-scaffolder")]
     assert [line.partition("--gpus-per-node 8 ")[2] for line in commands] == [
         "--tuning lora",
-        "--nodes 4",
+        "--nodes 8",
     ]
     assert scaffold(*shlex.split(commands[0])[1:]).returncode == 0
 
@@ -291,3 +292,69 @@ def test_every_framework_pins_exactly() -> None:
     for framework in discover().values():
         assert framework.version
         assert all("==" in requirement for requirement in framework.requirements)
+
+
+@pytest.mark.parametrize("framework", ["custom", "trl", "verl"])
+@pytest.mark.parametrize("nodes", [1, 4, 16])
+def test_the_batch_of_an_online_algorithm_grows_with_the_gpus(framework: str, nodes: int) -> None:
+    """On 32 GPUs 64 responses were 2 a GPU, of 8 prompts an update."""
+    answers = {"framework": framework, "algorithm": "grpo", "gpus_per_node": 8, "nodes": nodes}
+    plan = plan_of(**answers, generation=None if framework == "verl" else "transformers")
+    assert plan.global_batch_size >= max(256, 32 * 8 * nodes)
+    assert plan.global_batch_size % plan.responses == 0
+
+
+def total(**answers: Any) -> float:
+    memory = plan_of(**answers).memory
+    assert memory is not None
+    return memory.total
+
+
+def test_memory_is_that_of_the_trackers() -> None:
+    """Numbers of a review with FSDPMemTracker on 2026-11-27; GiB of a GPU, of 79.6."""
+    eight = {"gpus_per_node": 8, "sharding": "fsdp2"}
+    large = total(framework="custom", model="Qwen/Qwen3-32B", global_batch_size=8, **eight)
+    assert large == pytest.approx(75, rel=0.1), "and was planned at 69"
+    middle = total(framework="trl", model="Qwen/Qwen3-8B", **eight)
+    assert middle == pytest.approx(28, rel=0.15), "and was planned at 45"
+
+
+def test_the_shape_of_a_model_is_read_where_it_is(tmp_path: Path) -> None:
+    """The same size with more layers, or a larger vocabulary, takes more."""
+    small = {
+        "num_hidden_layers": 8, "hidden_size": 1024, "intermediate_size": 4096,
+        "num_attention_heads": 8, "vocab_size": 1000, "tie_word_embeddings": True,
+    }  # fmt: skip
+    found = []
+    for changed in ({}, {"num_hidden_layers": 64}, {"vocab_size": 200_000}):
+        config = json.dumps({"text_config": {**small, **changed}} if changed else small)
+        (tmp_path / "config.json").write_text(config)
+        eight = {"gpus_per_node": 8, "sharding": "fsdp2"}
+        found.append(total(model=str(tmp_path), model_billions=1, **eight))
+    assert found[0] < min(found[1:])
+    assert not any("not known" in note for note in plan_of(model="Qwen/Qwen3-0.6B").notes)
+    assert any("layers of m-1b are not known" in note for note in plan_of().notes)
+
+
+@pytest.mark.parametrize("name", sorted(WELL_KNOWN))
+def test_the_well_known_shapes_have_the_size_of_their_names(name: str) -> None:
+    said = float(name.rsplit("-", 1)[1][:-1])
+    assert WELL_KNOWN[name].billions == pytest.approx(said, rel=0.25)
+
+
+def test_one_gpu_keeps_weights_cast_and_what_it_generates() -> None:
+    answers = {"framework": "custom", "model": "Qwen/Qwen3-1.7B"}
+    plan = plan_of(**answers)
+    assert plan.memory and plan.memory.working
+    assert plan.memory.working > plan.memory.activations + 2 * 1.7e9 / 2**30
+    online = total(**answers, algorithm="grpo", generation="transformers")
+    longer = total(**answers, algorithm="grpo", generation="transformers", sequence_length=16384)
+    # Keys and values of 32 responses: 28 layers x 2 x 8 heads x 128 x 2 bytes a token.
+    assert longer - online > 0.9 * 32 * 12288 * 28 * 4096 / 2**30
+
+
+@pytest.mark.parametrize("framework", ["custom", "trl", "verl"])
+def test_online_training_saves_before_hours_are_lost(framework: str) -> None:
+    for algorithm, steps in (("grpo", 20), ("sft", 100)):
+        run = plan_of(framework=framework, algorithm=algorithm).training
+        assert run is not None and run.save_steps == steps

@@ -5,6 +5,7 @@ import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import fields
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -316,3 +317,17 @@ def test_a_reward_model_judges_whole_completions(prepared: Prepared) -> None:
     pairs = prepared("rm")
     assert any(len(row["chosen"]) > 1 for row in pairs)
     assert all(len(row["chosen"]) == 1 for row in prepared("dpo"))
+
+
+def test_gradients_are_summed_over_gpus_in_float32() -> None:
+    """Accelerate gives FSDP2 the precision of the computation for that too."""
+    import torch
+    from accelerate.utils import FullyShardedDataParallelPlugin
+
+    plugin = FullyShardedDataParallelPlugin(fsdp_version=2, mixed_precision_policy="bf16")
+    trainer = SimpleNamespace(accelerator=SimpleNamespace(state=SimpleNamespace()))
+    train_trl.reduce_in_float32(trainer)
+    trainer.accelerator.state.fsdp_plugin = plugin
+    train_trl.reduce_in_float32(trainer)
+    assert plugin.mixed_precision_policy.reduce_dtype == torch.float32
+    assert plugin.mixed_precision_policy.param_dtype == torch.bfloat16

@@ -1,6 +1,7 @@
 """TRL's trainers, run on a CPU: several processes, and runs that end before their end."""
 
 import json
+import os
 import shutil
 import signal
 import subprocess
@@ -158,6 +159,34 @@ def test_a_run_that_is_killed_goes_on(
     assert all((path / "whole").exists() for path in output.glob("checkpoint-*"))
     assert (output / "final" / "model.safetensors").is_file()
     shutil.rmtree(output)
+
+
+@pytest.mark.parametrize("processes", [1, 2])
+def test_sigterm_saves_and_ends(trl: Path, processes: int) -> None:
+    """Twice, to each process, as schedulers and torchrun send it together."""
+    output = trl / "outputs" / f"ended-{processes}"
+    data = ["--data_path", "training_data.jsonl", "--config", "smoke_config.yaml"]
+    words = [*data, "--save_steps", "5000", "--logging_steps", "1", "--output_dir", str(output)]
+    launcher = ["-m", "torch.distributed.run", "--standalone", f"--nproc_per_node={processes}"]
+    command = [interpreter(), *(launcher if processes > 1 else ()), "train_trl.py", *words]
+    said = trl / "said.txt"
+    with (
+        said.open("w") as file,
+        running([*command, "--max_steps", "5000"], cwd=trl, stdout=file, stderr=file) as process,
+    ):
+        until(lambda: said.read_text("utf-8").count("'loss'") > 2, 120)
+        for each in (*children_of(process.pid), process.pid) * 2:
+            os.kill(each, signal.SIGTERM)
+        code = process.wait(120)
+    assert code == 143 if processes == 1 else code != 0
+    assert f"Stopped after step {newest(output)}, which is saved" in said.read_text("utf-8")
+    assert len(list(output.glob("checkpoint-*"))) == 1 and not (output / "final").exists()
+    shutil.rmtree(output)
+
+
+def children_of(process: int) -> list[int]:
+    words = Path(f"/proc/{process}/task/{process}/children").read_text("utf-8").split()
+    return [int(word) for word in words]
 
 
 def newest(output: Path) -> int:

@@ -232,14 +232,14 @@ def test_what_is_usual_can_be_changed_on_one_page(tmp_path: Path) -> None:
     talk(
         wizard,
         ("Change learning rate.*num_generations", DOWN + DOWN + ENTER),
-        (r"global_batch_size.*\[64\]", "30" + ENTER),
+        (r"global_batch_size.*\[256\]", "30" + ENTER),
         ("does not divide", ""),
-        (r"global_batch_size.*\[64\]", "32" + ENTER),
-        (r"global_batch_size 32", DOWN * 6 + ENTER),
+        (r"global_batch_size.*\[256\]", "32" + ENTER),
+        (r"global_batch_size 32", DOWN * 7 + ENTER),
         (r"learning_rate.*\[1e-06\]", "?" + ENTER),
         ("nothing is learned", ""),
         ("learning_rate", "2.5e-6" + ENTER),
-        ("learning_rate *2.5e-06", DOWN * 7 + ENTER),
+        ("learning_rate *2.5e-06", DOWN * 8 + ENTER),
         ("scheduler", DOWN + ENTER),
     )
     talk(wizard, ("scheduler +cosine", ENTER), ("4 prompts x 8 responses = 32", ""))

@@ -62,4 +62,6 @@ def _default(name: str) -> str:
         return "that of DIR"
     default = spec.default(name)
     usual = "as usual" if name in spec.DETAILS else "follows from the rest"
+    if isinstance(default, str):
+        return default
     return usual if default is None else f"{default:g}"

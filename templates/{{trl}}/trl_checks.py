@@ -126,7 +126,8 @@ def learned_by(run: Any, training: Any, tokenizer: Any, algorithm: Algorithm) ->
     """How TRL makes sequences of rows: `_prepare_dataset` and the collator of each trainer."""
     if algorithm.online:
         limit = Limit("max_prompt_length", run.max_prompt_length, "dropped")
-        return Learned(AfterPrompt(tokenizer), tokenizer, limit, what="prompts")
+        asked = AfterPrompt(tokenizer, options=training.chat_template_kwargs)
+        return Learned(asked, tokenizer, limit, what="prompts")
     judged = algorithm.config == "RewardConfig"
     packing = getattr(training, "packing", False)
     cut_at = training.max_length

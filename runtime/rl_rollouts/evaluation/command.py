@@ -66,6 +66,7 @@ def parser(description: str | None) -> argparse.ArgumentParser:
     add("--json", action="store_true", help="print the table for scripts")
     add("--samples", type=int, default=1, help="responses to each prompt, for pass@k")
     add("--max_new_tokens", type=int, default=512)
+    add("--thinking", action="store_true", help="let models reason before they answer")
     add(
         "--temperature",
         type=float,
@@ -95,7 +96,8 @@ def evaluate_responses(models: Sequence[str], arguments: argparse.Namespace) -> 
     score = load_score(arguments.rewards)
     remedy = "Give the .prompts.jsonl that prepare_for_*.py writes."
     rows = read_rows(arguments.prompts, PROMPT_KEYS, remedy)[: arguments.limit]
-    prompts = that_fit(models, rows, arguments.max_new_tokens)
+    thinking: bool = arguments.thinking
+    prompts = that_fit(models, rows, arguments.max_new_tokens, thinking=thinking)
     given = arguments.temperature
     temperature = (1.0 if arguments.samples > 1 else 0.0) if given is None else given
     sampling = Sampling(
@@ -104,6 +106,7 @@ def evaluate_responses(models: Sequence[str], arguments: argparse.Namespace) -> 
         temperature=temperature,
         batch_size=arguments.batch_size,
         seed=arguments.seed,
+        thinking=thinking,
     )
     notes = _skipped(len(rows) - len(prompts), "prompts", "for --max_new_tokens after them")
     outputs = _files(arguments)

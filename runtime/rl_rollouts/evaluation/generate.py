@@ -1,10 +1,12 @@
 """Responses of a model to prompts, with their rewards."""
 
 from collections.abc import Iterator, Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
 from tqdm import tqdm
 
+from ..models.devices import placed
 from ..models.folders import load_model, load_tokenizer
 from ..models.generation import end_tokens, write
 from ..rewards.checked import Score, judge
@@ -22,6 +24,8 @@ class Sampling(NamedTuple):
     batch_size: int
     """Responses that are written at once."""
     seed: int
+    thinking: bool = False
+    """Whether a model that can reason before it answers is asked to."""
 
 
 def responses(name: str, prompts: Sequence[Row], sampling: Sampling, score: Score) -> list[Row]:
@@ -29,9 +33,9 @@ def responses(name: str, prompts: Sequence[Row], sampling: Sampling, score: Scor
     import torch
 
     tokenizer = load_tokenizer(name)
-    encoded = [encode(tokenizer, row["prompt"], row["tools"], ask=True) for row in prompts]
-    model = load_model(name)
-    model = model.to("cuda" if torch.cuda.is_available() else "cpu").eval()
+    ask = partial(encode, tokenizer, ask=True, thinking=sampling.thinking)
+    encoded = [ask(row["prompt"], row["tools"]) for row in prompts]
+    model = placed(load_model(name))
     ends = end_tokens(model, tokenizer)
     torch.manual_seed(sampling.seed)
     found: dict[tuple[int, int], Row] = {}

@@ -6,6 +6,7 @@ from typing import Any
 from tqdm import tqdm
 
 from ..errors import UserError
+from ..models.devices import placed
 from ..models.folders import load_model, load_tokenizer
 from .prompts import Row, context_of, encode
 
@@ -31,7 +32,6 @@ def pairs_that_fit(names: Sequence[str], pairs: Sequence[Row]) -> list[Row]:
 
 def scored(name: str, pairs: Sequence[Row], batch_size: int) -> list[Row]:
     """Each pair with the scores of both sides."""
-    import torch
 
     tokenizer = load_tokenizer(name, padding_side="right")
     model = load_model(name, reward=True)
@@ -43,7 +43,7 @@ def scored(name: str, pairs: Sequence[Row], batch_size: int) -> list[Row]:
     if model.config.pad_token_id is None:
         # Where the padding begins, is where the score is read.
         model.config.pad_token_id = tokenizer.pad_token_id
-    model = model.to("cuda" if torch.cuda.is_available() else "cpu").eval()
+    model = placed(model)
     texts = [ids for pair in pairs for ids in _both(tokenizer, pair)]
     order = sorted(range(len(texts)), key=lambda at: -len(texts[at]))
     scores = dict.fromkeys(order, 0.0)

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -38,11 +39,14 @@ def context_of(name: str) -> int | None:
     return getattr(config, "max_position_embeddings", None)
 
 
-def encode(tokenizer: Any, messages: Any, tools: Any, *, ask: bool) -> list[int]:
+def encode(
+    tokenizer: Any, messages: Any, tools: Any, *, ask: bool, thinking: bool = False
+) -> list[int]:
     """A chat as token ids.
 
     Args:
         ask: whether the model's turn begins at the end.
+        thinking: whether that turn is to begin with reasoning, where the model can do without.
 
     Raises:
         UserError: when the chat template refuses it.
@@ -52,7 +56,11 @@ def encode(tokenizer: Any, messages: Any, tools: Any, *, ask: bool) -> list[int]
     try:
         with refusals():
             text = tokenizer.apply_chat_template(
-                messages, tools=tools, add_generation_prompt=ask, tokenize=False
+                messages,
+                tools=tools,
+                add_generation_prompt=ask,
+                tokenize=False,
+                **({"enable_thinking": thinking} if ask else {}),
             )
     except Refused as refused:
         last = str(messages[-1].get("content") or "")[:SHOWN] if messages else ""
@@ -64,7 +72,9 @@ def encode(tokenizer: Any, messages: Any, tools: Any, *, ask: bool) -> list[int]
     return ids
 
 
-def that_fit(names: Sequence[str], prompts: Sequence[Row], new_tokens: int) -> list[Row]:
+def that_fit(
+    names: Sequence[str], prompts: Sequence[Row], new_tokens: int, *, thinking: bool = False
+) -> list[Row]:
     """The prompts that leave room for a response in every model.
 
     Raises:
@@ -76,7 +86,8 @@ def that_fit(names: Sequence[str], prompts: Sequence[Row], new_tokens: int) -> l
         if context is None:
             continue
         room, tokenizer = context - new_tokens, load_tokenizer(name)
-        lengths = [len(encode(tokenizer, row["prompt"], row["tools"], ask=True)) for row in kept]
+        ask = partial(encode, tokenizer, ask=True, thinking=thinking)
+        lengths = [len(ask(row["prompt"], row["tools"])) for row in kept]
         shortest = min(lengths)
         kept = [row for row, length in zip(kept, lengths, strict=True) if length <= room]
         if not kept:

@@ -61,9 +61,15 @@ def demand_messages(*chats: Any) -> None:
 class ChatTokenizer:
     """A fast Hugging Face tokenizer that has a chat template, and what has to be known of it."""
 
-    def __init__(self, tokenizer: Any) -> None:
+    def __init__(self, tokenizer: Any, **options: Any) -> None:
+        """Begin.
+
+        Args:
+            options: what else the chat template is told.
+        """
         self.tokenize = partial(tokenizer, add_special_tokens=False, return_offsets_mapping=True)
-        self.render, self.decode = tokenizer.apply_chat_template, tokenizer.decode
+        self.render: Callable[..., Any] = partial(tokenizer.apply_chat_template, **options)
+        self.decode = tokenizer.decode
         self.marked = bool(re.search(r"\{%[-+]?\s*generation\b", tokenizer.get_chat_template()))
         added = tokenizer.added_tokens_decoder.items()
         self.special = {number for number, token in added if token.special}

@@ -15,8 +15,12 @@ from scaffolder.vocabulary import Algorithm
 
 LOSS_CHUNK = 1024
 """Tokens whose logits exist at a time."""
+GENERATED = 32
+"""Responses that transformers writes at once (AT_ONCE of custom_rollouts.py)."""
 # Master weights, gradients and AdamW in float32.
-COST = TrainingCost(weight_bytes=4, gradient_bytes=4, optimizer_bytes=8, logit_tokens=LOSS_CHUNK)
+COST = TrainingCost(
+    weight_bytes=4, gradient_bytes=4, optimizer_bytes=8, logit_tokens=LOSS_CHUNK, autocast=True
+)
 KL_COEFFICIENTS = {"dpo": 0.1, "grpo": 0.0}
 """Above 0 the model that it was is kept as well."""
 LEARNING_RATES = {"sft": 1e-5, "dpo": 1e-6, "grpo": 1e-6}
@@ -37,6 +41,7 @@ class Custom(Framework):
     requirements = (
         "torch==2.13.0",
         "transformers==5.23.0",
+        "accelerate==1.15.0",  # evaluation spreads a large model over the GPUs with it
         "pydantic==2.14.3",
         "jsonschema-rs==0.61.0",
     )
@@ -69,17 +74,15 @@ class Custom(Framework):
     def plan(self, spec: ProjectSpec) -> Plan:
         rate = LEARNING_RATES[spec.algorithm]
         trainer = self.trainer(spec.algorithm, _cost(spec), rate, _details(spec))
-        plan = data_parallel_plan(spec, replace(trainer, copied_to_generate=True))
+        trainer = replace(trainer, copied_to_generate=True, generated_at_once=GENERATED)
+        plan = data_parallel_plan(spec, trainer)
         processes = f"--nproc_per_node={plan.world_size // plan.training_nodes}"
-        together = (
-            ["--standalone"] if plan.training_nodes == 1 else [f"--nnodes={plan.training_nodes}"]
-        )
-        # What a step and a checkpoint may take after SIGTERM; torchrun's own 30 seconds are short.
-        together.append("--shutdown_timeout=600")
+        # --standalone ignores the port on which a server on another machine waits for the trainer.
+        together = "--standalone" if spec.nodes == 1 else f"--nnodes={plan.training_nodes}"
         return plan.model_copy(
             update={
                 "gpu_requirements": list(self.server_requirements if plan.generation_gpus else ()),
-                "launcher": ["-m", "torch.distributed.run", *together, processes],
+                "launcher": ["-m", "torch.distributed.run", together, processes],
                 "node_flags": {
                     "rank": "--node_rank",
                     "address": "--master_addr",
@@ -103,7 +106,7 @@ def _details(spec: ProjectSpec) -> Details:
         warmup=0.03,
         kl_coefficient=KL_COEFFICIENTS.get(spec.algorithm),
         temperature=1.0 if online else None,
-        save_steps=100,
+        save_steps=20 if online else 100,  # a step of an online algorithm takes minutes
         seed=42,
     )
 
@@ -132,7 +135,6 @@ def _server(spec: ProjectSpec, plan: Plan) -> Server | None:
     if not plan.generation_gpus:
         return None
     options = {
-        "--host": "0.0.0.0",
         "--port": str(SERVER_PORT),
         "--tensor-parallel-size": str(plan.generation_tensor_parallel),
         "--gpu-memory-utilization": "0.9",

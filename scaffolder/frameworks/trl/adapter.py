@@ -18,13 +18,18 @@ from scaffolder.spec import ProjectSpec
 from scaffolder.vocabulary import OFFLINE, Algorithm
 
 # TRL loads float32 by default: weight 4, gradient 4, AdamW 8 bytes, bf16 only inside autocast.
-FULL = TrainingCost(weight_bytes=4, gradient_bytes=4, optimizer_bytes=8)
+# Of the head it makes tiles, no logits (add_fused_lm_head: sft, dpo, kto, grpo, rloo), and a
+# reward model has one number a sequence.
+FULL = TrainingCost(
+    weight_bytes=4, gradient_bytes=4, optimizer_bytes=8, has_logits=False, autocast=True
+)
 ADAPTER_SHARE = 0.01
 """Weights that LoRA adds, of those of the model: rank 16 on all linear layers is about this."""
 ADAPTER = replace(
     FULL,
     gradient_bytes=FULL.gradient_bytes * ADAPTER_SHARE,
     optimizer_bytes=FULL.optimizer_bytes * ADAPTER_SHARE,
+    autocast=False,  # the weights are in bfloat16
 )
 FROZEN_BYTES = {"lora": 2.0, "qlora": 0.6}
 """Of a weight beside the adapter: bfloat16; 4 bits and its scales."""
@@ -52,6 +57,7 @@ TITLES = {
     "gspo": "GSPO, a variant of GRPO,",
 }
 ROWS = {"preference": "pairs", "prompts": "responses"}
+LAUNCHER = ["-m", "accelerate.commands.launch", "--config_file", "accelerate_config.yaml"]
 DISTRIBUTED_TYPES = {
     "ddp": "MULTI_GPU",
     "fsdp2": "FSDP",
@@ -141,7 +147,8 @@ class Trl(Framework):
         )
         plan = data_parallel_plan(spec, trainer)
         chosen = (spec.tuning, plan.sharding, plan.generation)
-        launcher = ["-m", "accelerate.commands.launch", "--config_file", "accelerate_config.yaml"]
+        # For one process accelerate passes no signal on, and opens no port to be waited for.
+        launcher = [] if _alone(spec, plan) else LAUNCHER
         return plan.model_copy(
             update={
                 "requirements": [*plan.requirements, *_of(self.extra_requirements, chosen)],
@@ -171,11 +178,16 @@ def _cost(spec: ProjectSpec) -> TrainingCost:
     elif usual.kl_coefficient(spec):
         cost = replace(FULL, weight_bytes=2 * FULL.weight_bytes)
     sequences = 2 if spec.algorithm in PAIRED else 1
-    return replace(cost, sequences_per_row=sequences, has_logits=spec.algorithm != "rm")
+    return replace(cost, sequences_per_row=sequences)
+
+
+def _alone(spec: ProjectSpec, plan: Plan) -> bool:
+    """One process, which no other has to find."""
+    return plan.sharding == "ddp" and plan.world_size == 1 and spec.nodes == 1
 
 
 def _settings(spec: ProjectSpec, plan: Plan) -> dict[str, object]:
-    alone = plan.sharding == "ddp" and plan.world_size == 1
+    alone = _alone(spec, plan)
     schema = load(Path(__file__).parent, Trl.version)
     template = judge(spec.model, schema.chat_templates if schema else {})
     return {
@@ -214,7 +226,6 @@ def _server(spec: ProjectSpec, plan: Plan) -> Server | None:
     if not plan.generation_gpus:
         return None
     options = {
-        "--host": "0.0.0.0",
         "--port": str(SERVER_PORT),
         "--tensor-parallel-size": str(plan.generation_tensor_parallel),
         "--gpu-memory-utilization": "0.9",

@@ -44,7 +44,7 @@ def details(spec: ProjectSpec) -> Details:
         kl_coefficient=KL_COEFFICIENTS.get(spec.algorithm),
         temperature=1.0 if online else None,
         lora_rank=None if spec.tuning == "full" else LORA_RANK,
-        save_steps=100,
+        save_steps=20 if online else 100,  # a step of an online algorithm takes minutes
         eval_steps=0,
         seed=42,
     )

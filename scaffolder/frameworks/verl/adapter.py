@@ -25,6 +25,8 @@ ADAPTER_SHARE = 0.01
 """Weights that LoRA adds, of those of the model."""
 ENGINE_SHARE = 0.5
 """Of a GPU, while it generates (rollout.gpu_memory_utilization)."""
+MOST_STATES = 0.75
+"""Of a GPU, where Megatron divides the model."""
 ON_POLICY = {"rloo", "reinforce_pp"}
 """Those that take one optimizer step with what was generated; the others UPDATES."""
 UPDATES = 4
@@ -180,13 +182,22 @@ def _cost(spec: ProjectSpec, megatron: Megatron) -> TrainingCost:
 
 
 def _megatron(spec: ProjectSpec) -> Megatron:
-    """The least division at which the states of the model take half a GPU."""
+    """The least division at which the states of the model take no more than MOST_STATES of a GPU.
+
+    Matrices are split over 2 GPUs, then the layers: a matrix that is split over 8 waits for its
+    parts more than it computes, and over machines, which its GPUs never are, much more. verl's
+    recipe for PPO of 8B on 8 GPUs is 2 x 2 as well.
+    """
     billions, world = model_billions(spec) or 0, spec.nodes * spec.gpus_per_node
-    room = spec.gpu_memory / 2
-    tensors = [2**power for power in range(4) if spec.gpus_per_node % 2**power == 0]
-    divisions = [Megatron(tensor) for tensor in tensors]
-    pipelines = [each for each in range(2, 17) if world % (tensors[-1] * each) == 0]
-    divisions += [Megatron(tensors[-1], pipeline) for pipeline in pipelines]
+    room = spec.gpu_memory * MOST_STATES
+    tensors = [each for each in (1, 2, 4, 8) if spec.gpus_per_node % each == 0]
+    divisions = [
+        Megatron(tensor, pipeline)
+        for tensor in tensors
+        for pipeline in (1, 2, 4, 8, 16)
+        if world % (tensor * pipeline) == 0 and pipeline <= max(1, 2 * tensor * (tensor > 1))
+    ] or [Megatron()]
+    divisions.sort(key=lambda each: (each.gpus, abs(each.tensor - each.pipeline), -each.tensor))
     for each in divisions:
         states = billions * _cost(spec, each).state_bytes("megatron", world)
         if states * 1e9 / 2**30 <= room:
