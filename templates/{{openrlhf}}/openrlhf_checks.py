@@ -39,12 +39,12 @@ def check_machines(settings: Settings) -> None:
         return
     wanted = asked(settings)
     if os.environ.get("RAY_ADDRESS"):
-        return _wait(wanted)
+        _wait(wanted)
+        return
     if (there := gpus_here()) < wanted:
         raise _too_few(f"the config asks for {wanted} GPUs", f"this machine shows {there}")
     if (cpus := os.cpu_count() or 1) < wanted + DRIVERS:
         raise _too_few(f"Ray reserves {wanted + DRIVERS} CPUs", f"this machine has {cpus}")
-    return None
 
 
 def _too_few(wanted: str, there: str) -> UserError:

@@ -1,7 +1,7 @@
 """`rewards.py` as OpenRLHF calls it: each of its engines loads this file by its path.
 
-OpenRLHF catches every exception of a reward, logs it where nobody looks, and trains on nothing. What
-is raised here is none of those that it catches, so that the run ends, with the reason.
+OpenRLHF catches every exception of a reward, logs it where nobody looks, and trains on nothing.
+What is raised here is none of those that it catches, so that the run ends, with the reason.
 """
 
 import json

@@ -2,9 +2,9 @@
 
     python train_openrlhf.py --data_path training_data.jsonl --config openrlhf_config.yaml
 
-Every key of the config is one of OpenRLHF's own flags, or one of the few of openrlhf_settings.py.
-Each can also be given here, as `adam.lr=1e-5`, which wins. The command that this becomes is printed,
-can be pasted, and is run: torchrun for sft, dpo and rm, and Ray for the rest.
+Every key of the config is one of OpenRLHF's own flags, or one of the few at its beginning. Each can
+also be given here, as `adam.lr=1e-5`, which wins. The command that this becomes is printed, can be
+pasted, and is run: torchrun for sft, dpo and rm, and Ray for the rest.
 
     --check_only     let OpenRLHF's parser judge the config, tokenise the data, and stop
     --resume         go on after the newest checkpoint
@@ -61,7 +61,9 @@ def main() -> None:
         settings, stage(settings, given.data_path, tokenizer, given.node_rank), resume=given.resume
     )
     address = f"{given.main_address}:{given.main_port}"
-    train(settings, command_of(settings, flags, given.node_rank, address), template, given.node_rank)
+    train(
+        settings, command_of(settings, flags, given.node_rank, address), template, given.node_rank
+    )
 
 
 def train(settings: Settings, command: list[str], template: str, rank: int) -> None:

@@ -63,7 +63,7 @@ class OpenRlhf(Framework):
         "deepspeed==0.19.6",
         "datasets==5.2.0",
         "pyarrow==26.0.1",
-        "ninja==1.13.0",
+        "ninja==1.13.2",
         "packaging==25.0",
     )
     online_requirements = ("vllm==0.29.0", "ray[default]==2.55.0")
@@ -143,11 +143,13 @@ class OpenRlhf(Framework):
         )
 
     def _trainer(self, spec: ProjectSpec, generation: str | None) -> Trainer:
-        checkpoint = "checkpoints/_actor/global_step*" if generation else "checkpoints/global_step*_hf"
+        checkpoint = (
+            "checkpoints/_actor/global_step*" if generation else "checkpoints/global_step*_hf"
+        )
         told = self.trainer(
             spec.algorithm, _cost(spec, generation), usual.learning_rate(spec), usual.details(spec)
         )
-        training = told.training.model_copy(update={"checkpoint": checkpoint})
+        training = told.training.model_copy(update={"checkpoint": f"checkpoints/{checkpoint}"})
         return replace(
             told,
             training=training,
@@ -176,7 +178,9 @@ def _cost(spec: ProjectSpec, generation: str | None) -> TrainingCost:
             optimizer_bytes=FULL.optimizer_bytes * ADAPTER_SHARE,
         )
     if spec.algorithm == "ppo" and generation != "vllm_server":  # and a critic beside it
-        cost = TrainingCost(2 * FULL.weight_bytes, 2 * FULL.gradient_bytes, 2 * FULL.optimizer_bytes)
+        cost = TrainingCost(
+            2 * FULL.weight_bytes, 2 * FULL.gradient_bytes, 2 * FULL.optimizer_bytes
+        )
     if usual.kl_coefficient(spec):
         cost = replace(cost, weight_bytes=cost.weight_bytes + FULL.weight_bytes)
     pairs = spec.algorithm in {"dpo", "rm"}
@@ -211,9 +215,7 @@ def _settings(
 
 def _notes(spec: ProjectSpec, generation: str | None) -> Iterable[str]:
     if spec.nodes > 1:
-        yield (
-            "All machines must see the project, the model and output_dir under the same paths."
-        )
+        yield ("All machines must see the project, the model and output_dir under the same paths.")
     if generation == "vllm_colocate":
         yield "Weights and optimizer states rest in the memory of the machine while it generates."
     if generation == "vllm_async":

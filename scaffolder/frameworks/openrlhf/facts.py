@@ -8,7 +8,7 @@ RENDERED = "the template of rl-scaffolder"
 
 FACTS = (
     Fact("licence", "Apache-2.0", WHEEL, READ),
-    Fact("config", "command-line flags, 77 to 167 a command; here a YAML file of them", WHEEL, READ),
+    Fact("config", "flags, 77 to 167 a command; here a YAML file of them", WHEEL, READ),
     Fact(
         "scale",
         "its documentation: ZeRO-3, ring attention and vLLM for models of 70 billion and more, on "

@@ -1,4 +1,4 @@
-"""The configs hold only OpenRLHF's flags and our own keys, and a typo is refused with the nearest."""
+"""The configs hold only flags of OpenRLHF and our own keys; a typo is refused with the nearest."""
 
 import importlib.util
 from pathlib import Path

@@ -2,10 +2,10 @@
 
     environment: environment:Shop        # in openrlhf_config.yaml
 
-One object is made for each response; `reset` gets the row. All other public methods are shown to the
-model as tools (names, types and docstrings become the schemas), and its calls are run
-(openrlhf_agent.py). Without a `get_reward`, the reward is that of rewards.py on what the model wrote
-last. This one is the corner shop of the sample rollouts; write yours in its place.
+One object is made for each response; `reset` gets the row. All other public methods are shown to
+the model as tools (names, types and docstrings become the schemas), and its calls are run
+(openrlhf_agent.py). Without a `get_reward`, the reward is that of rewards.py on what the model
+wrote last. This one is the corner shop of the sample rollouts; write yours in its place.
 """
 
 from typing import Any

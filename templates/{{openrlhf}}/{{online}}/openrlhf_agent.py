@@ -51,7 +51,7 @@ class Visit(AgentInstanceBase):  # type: ignore[misc]
             names = ("task", "prompt", "ground_truth", "metadata")
             if begin is not None and (more := begin(**{each: self.row[each] for each in names})):
                 raise UserError(
-                    f"reset of {name} returns {str(more)[:80]!r}, and the prompt is written already.",
+                    f"reset of {name} returns {str(more)[:80]!r}; the prompt is written already.",
                     "Return None, and put it into the prompts when preparing (`change`).",
                 )
         except Exception as error:
@@ -96,7 +96,7 @@ class AgentExecutor(MultiTurnAgentExecutor):  # type: ignore[misc]
     def __init__(self) -> None:
         super().__init__(Visit)
 
-    async def execute(  # noqa: PLR0913 (theirs)
+    async def execute(
         self,
         prompt: Any,
         label: Any,

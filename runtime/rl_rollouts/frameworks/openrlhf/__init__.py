@@ -17,8 +17,8 @@ texts back as lists, hence the longer names.
 Source: `openrlhf/datasets/*.py`. It renders chat templates without tools: `train_openrlhf.py` hands
 them to the template with the first message.
 
-`settings.py`, `parser.py` and `rules.py` are what a config of its flags says, `outputs.py` what a run
-leaves.
+`settings.py`, `parser.py` and `rules.py` are what a config of its flags says, `outputs.py` what a
+run leaves.
 
 The loaders read with `datasets`, which guesses the types in JSONL from the first rows and fails, or
 changes texts, where later rows differ. Parquet declares them and is read as it was written.
@@ -75,9 +75,7 @@ class Question(msgspec.Struct):
 
 
 def sft(rollout: Rollout) -> Conversation:
-    return Conversation(
-        conversation(rollout), json_text(rollout.tools), len(rollout.prompt)
-    )
+    return Conversation(conversation(rollout), json_text(rollout.tools), len(rollout.prompt))
 
 
 def preference(pair: Pair) -> Compared:

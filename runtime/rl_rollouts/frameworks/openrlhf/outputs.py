@@ -85,7 +85,9 @@ def _name_reward_model(folder: Path) -> None:
     config = json.loads(path.read_text("utf-8"))
     from transformers import AutoConfig, AutoModelForSequenceClassification
 
-    kind = AutoModelForSequenceClassification._model_mapping[type(AutoConfig.from_pretrained(folder))]
+    kind = AutoModelForSequenceClassification._model_mapping[
+        type(AutoConfig.from_pretrained(folder))
+    ]
     config |= {"architectures": [kind.__name__], "num_labels": 1}
     config |= {"id2label": {"0": "LABEL_0"}, "label2id": {"LABEL_0": 0}}
     path.write_text(json.dumps(config, indent=2), "utf-8")

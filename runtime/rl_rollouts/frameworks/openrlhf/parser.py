@@ -1,4 +1,4 @@
-"""OpenRLHF's own argument parsers, which stand in the middle of its commands and cannot be imported.
+"""OpenRLHF's own argument parsers, which stand at the end of its commands and cannot be imported.
 
 Of a command's file only the part under `if __name__ == "__main__"` is run, up to where it would
 train: the parser, and what it asserts of the arguments. Abbreviations are refused.

@@ -1,4 +1,4 @@
-"""What OpenRLHF's parser takes and its trainers do not: batches, and the GPUs that are asked for."""
+"""What OpenRLHF's parser takes and its trainers do not: batches, and GPUs that are asked for."""
 
 from collections.abc import Iterator
 
