@@ -8,7 +8,8 @@ from typing import Any
 
 from tqdm import tqdm
 
-from openrlhf_data import Taken, parts, rows_of
+from openrlhf_data import parts, rows_of
+from openrlhf_learned import Taken
 from rl_rollouts.engine.write import beside, files_of
 from rl_rollouts.errors import UserError
 from rl_rollouts.frameworks import openrlhf

@@ -20,6 +20,7 @@ from types import FrameType
 
 from openrlhf_checks import check_data, check_machines, load_tokenizer
 from openrlhf_data import stage
+from openrlhf_learned import Taken
 from rl_rollouts.engine.write import files_of
 from rl_rollouts.errors import UserError, run
 from rl_rollouts.frameworks.openrlhf.outputs import check_output, save_final, write_log
@@ -57,13 +58,11 @@ def main() -> None:
     check_output(settings, given.resume)
     check_machines(settings)
     tokenizer.chat_template = template
-    flags = flags_of(
-        settings, stage(settings, given.data_path, tokenizer, given.node_rank), resume=given.resume
-    )
-    address = f"{given.main_address}:{given.main_port}"
-    train(
-        settings, command_of(settings, flags, given.node_rank, address), template, given.node_rank
-    )
+    rank, address = given.node_rank, f"{given.main_address}:{given.main_port}"
+    takes = Taken(settings, tokenizer).takes if settings.online else None
+    data = stage(settings, given.data_path, tokenizer, rank, takes)
+    flags = flags_of(settings, data, resume=given.resume)
+    train(settings, command_of(settings, flags, rank, address), template, rank)
 
 
 def train(settings: Settings, command: list[str], template: str, rank: int) -> None:

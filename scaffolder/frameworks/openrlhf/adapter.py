@@ -149,7 +149,7 @@ class OpenRlhf(Framework):
         told = self.trainer(
             spec.algorithm, _cost(spec, generation), usual.learning_rate(spec), usual.details(spec)
         )
-        training = told.training.model_copy(update={"checkpoint": f"checkpoints/{checkpoint}"})
+        training = told.training.model_copy(update={"checkpoint": checkpoint})
         return replace(
             told,
             training=training,

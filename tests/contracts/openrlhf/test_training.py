@@ -16,7 +16,6 @@ from contracts.environment import variables
 from contracts.openrlhf.conftest import OPENRLHF, prepared
 from contracts.rendering import variant
 
-
 Done = subprocess.CompletedProcess[str]
 
 

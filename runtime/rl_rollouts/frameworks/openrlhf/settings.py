@@ -119,7 +119,10 @@ def read(path: Path, project: Path, overrides: Sequence[str] = ()) -> Settings:
     settings = Settings(own, given, None, project)
     if not own["output_dir"]:
         raise UserError(f"{path} has no output_dir.", "Add it: the folder of the run.")
-    arguments = parse(settings.module, words_of({**given, **_rewarded(settings)}))
+    model = "actor" if settings.online else "model"
+    if not given.get(f"{model}.model_name_or_path"):
+        raise UserError(f"{path} has no {model}.model_name_or_path.", "Add it.")
+    arguments = parse(settings.module, words_of({**given, **_added(settings)}))
     return Settings(own, given, arguments, project)
 
 
@@ -169,10 +172,13 @@ def words_of(given: Mapping[str, Any]) -> list[str]:
     return words
 
 
-def _rewarded(settings: Settings) -> dict[str, Any]:
-    """What scores responses: rewards.py, or the environment, unless the config says otherwise."""
+def _added(settings: Settings) -> dict[str, Any]:
+    """What every run has: chat templates; online what scores responses, rewards.py or the
+    environment, unless the config says otherwise."""
+    if not settings.online:
+        return {"data.apply_chat_template": True}
     chosen = ("reward.remote_url", "reward.model_name_or_path", "train.agent_func_path")
-    if not settings.online or any(settings.given.get(key) for key in chosen):
+    if any(settings.given.get(key) for key in chosen):
         return {}
     if settings.own["environment"]:
         return {"train.agent_func_path": str(settings.project / "openrlhf_agent.py")}
@@ -188,7 +194,7 @@ def flags_of(settings: Settings, data: Mapping[str, Any], *, resume: bool) -> di
     output = settings.output
     return {
         **settings.given,
-        **_rewarded(settings),
+        **_added(settings),
         **data,
         "ckpt.output_dir": str(output / "final.partial"),
         "ckpt.path": str(output / "checkpoints"),
