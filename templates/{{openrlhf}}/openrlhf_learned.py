@@ -1,4 +1,4 @@
-"""What OpenRLHF learns of rows, as its own dataset classes make sequences of them, and which it gets."""
+"""What OpenRLHF learns of rows, as its own dataset classes make sequences of them."""
 
 from array import array
 from collections.abc import Sequence
