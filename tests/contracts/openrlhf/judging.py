@@ -1,4 +1,4 @@
-"""What OpenRLHF says of a project's files: its parsers, their assertions, and what they are given to."""
+"""What OpenRLHF says of a project's files: its parsers, their assertions, and what comes after."""
 
 import contextlib
 import io
@@ -45,13 +45,13 @@ class Judge:
 
 
 def given_on(settings: Settings) -> None:
-    """What torch, transformers and DeepSpeed say of values that they are given."""
+    """What torch and transformers say of values that they are given, and DeepSpeed of its stage."""
     import torch
-    from deepspeed.runtime.zero.config import DeepSpeedZeroConfig
-    from transformers.trainer import get_scheduler
+    from transformers.optimization import get_scheduler
 
     given = settings.arguments
-    DeepSpeedZeroConfig(stage=given.ds.zero_stage)
+    if given.ds.zero_stage not in range(4):  # its ZeroStageEnum
+        raise ValueError(f"{given.ds.zero_stage} is no stage of ZeRO")
     for section in (given.actor, given.critic) if settings.online else (given,):
         adam, weights = section.adam, [torch.nn.Parameter(torch.zeros(1))]
         options = {"betas": tuple(adam.betas), "eps": adam.eps, "weight_decay": adam.weight_decay}

@@ -115,8 +115,8 @@ def test_a_template_that_rewrites_earlier_turns_is_refused(model: Path, tmp_path
     def said(word: str, thought: str) -> dict[str, str]:
         return {"role": "assistant", "content": word, "reasoning_content": thought}
 
-    asked = {"role": "user", "content": "a"}
-    row = {"messages": [asked, said("one", "x"), asked, said("two", "y")], "tools": "null"}
+    first, second = ({"role": "user", "content": each} for each in "ab")
+    row = {"messages": [first, said("one", "x"), second, said("two", "y")], "tools": "null"}
     many = settings_of(tmp_path, "sft", model, "data.multiturn=true")
     with pytest.raises(UserError, match=r"set data\.multiturn: false, and prepare again"):
         check_data(many, put(tmp_path, [{**row, "given": 1}] * 3), tokenizer, every=True)

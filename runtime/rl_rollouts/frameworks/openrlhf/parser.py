@@ -27,7 +27,7 @@ class Parser(argparse.ArgumentParser):
     made: "Parser"
 
     def __init__(self) -> None:
-        super().__init__(allow_abbrev=False)
+        super().__init__(allow_abbrev=False, add_help=False)
         Parser.made = self
 
     def error(self, message: str) -> NoReturn:

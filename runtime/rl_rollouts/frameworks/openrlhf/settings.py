@@ -40,7 +40,6 @@ MANAGED = {
     "data.prompt_split": "give --data_path",
     "eval.dataset": "set eval.steps; the held-out rows stand beside the others",
     "eval.split": "set eval.steps",
-    "help": "see README.md",
     "local_rank": "torchrun tells it",
     "logger.tensorboard_dir": "it is `tensorboard` in output_dir",
     "use_ms": "models are read from Hugging Face or from a folder",
