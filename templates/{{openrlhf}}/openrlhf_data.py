@@ -125,8 +125,12 @@ def stage(
         template = template_of(settings, tokenizer)
         (folder / TEMPLATE).write_text(template, "utf-8")
         found["data.tokenizer_chat_template"] = template
-    if not count:
-        raise UserError(f"Of {path} no row is left to train on.", "Run with --check_only.")
+    training = openrlhf.training({**settings.given, **settings.own}, settings.project)
+    if training.steps(count) == 0:
+        raise UserError(
+            f"{count} rows of {path} are left to train on, and a step takes {training.rows}.",
+            "Prepare more, or lower the batch size; --check_only says what is left out.",
+        )
     return found
 
 

@@ -86,7 +86,8 @@ def train(settings: Settings, command: list[str], template: str, rank: int) -> N
 def passed_on(command: list[str]) -> int:
     """The exit code of a command, which gets the signals that this process gets."""
     environment = os.environ | {"TOKENIZERS_PARALLELISM": "false"}
-    with subprocess.Popen(command, env=environment) as process:
+    # In a session of its own, so that Ctrl-C reaches it once, from here.
+    with subprocess.Popen(command, env=environment, start_new_session=True) as process:
 
         def forward(number: int, _: FrameType | None) -> None:
             process.send_signal(number)

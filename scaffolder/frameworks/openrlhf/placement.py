@@ -36,7 +36,12 @@ class Placement:
     def problems(self, spec: ProjectSpec) -> Iterator[str]:
         """Why it cannot be, each with what to do."""
         whose = self.generating or self.nodes * self.gpus
-        if self.gpus < 1:
+        if self.generating > spec.gpus_per_node:
+            yield (
+                f"{self.generating} GPUs that generate are more than the {spec.gpus_per_node} of a "
+                "machine; lower --set generation_gpus"
+            )
+        elif self.gpus < 1:
             yield (
                 f"generating on GPUs of its own leaves none of the {spec.gpus_per_node} of a "
                 "machine to train on; take more GPUs, or --generation vllm_colocate"

@@ -8,8 +8,11 @@ import re
 
 from contracts.extraction import Json
 
-POSITIVE, COUNT, SHARE = {"gt": 0}, {"ge": 0}, {"ge": 0, "le": 1}
-LIMITS: dict[str, dict[str, float]] = {
+Limits = dict[str, float]
+POSITIVE: Limits = {"gt": 0}
+COUNT: Limits = {"ge": 0}
+SHARE: Limits = {"ge": 0, "le": 1}
+LIMITS: dict[str, Limits] = {
     r".*(micro_batch_size|num_nodes|num_gpus_per_node|n_samples_per_prompt)": POSITIVE,
     r"(train|rollout)\.(batch_size|max_epochs|num_episodes|vllm_generate_batch_size)": POSITIVE,
     r".*(tensor_parallel_size|ring_attn_size|ring_attn_head_stride|async_queue_size)": POSITIVE,
