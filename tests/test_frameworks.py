@@ -98,7 +98,10 @@ def test_a_framework_is_one_folder_and_one_overlay() -> None:
         ({"framework": "trl", "algorithm": "ppo"}, ["algorithm ppo is offered by openrlhf, verl."]),
         (
             {"framework": "verl", "algorithm": "dpo", "tuning": "qlora"},
-            ["algorithm dpo is offered by custom, openrlhf, trl.", "tuning qlora is offered by trl."],
+            [
+                "algorithm dpo is offered by custom, openrlhf, trl.",
+                "tuning qlora is offered by trl.",
+            ],
         ),
         ({"framework": "trl", "algorithm": "sft", "topology": "slurm"}, []),
     ],
