@@ -223,9 +223,7 @@ def join(folder: Path, target: Path, base: str | None = None) -> None:
     from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 
     model = AutoModelForCausalLM.from_config(AutoConfig.from_pretrained(base))
-    known = {name.removeprefix("model.model."): value for name, value in weights.items()}
-    known = known if set(known) & set(model.state_dict()) else weights
-    missing, unknown = model.load_state_dict(known, strict=False)
+    missing, unknown = model.load_state_dict(weights, strict=False)
     tied = {"lm_head.weight"} if model.config.tie_word_embeddings else set()
     if unknown or set(missing) - tied:
         raise UserError(f"{folder} holds no weights of {base}.", "Name the model that was trained.")
