@@ -91,6 +91,7 @@ class OpenRlhf(Framework):
             algorithm="algorithm",
             model="actor.model_name_or_path" if online else "model.model_name_or_path",
             output="output_dir",
+            tracker="tracker",
             learning_rate="actor.adam.lr" if online else "adam.lr",
             epochs="train.num_episodes" if online else "train.max_epochs",
             lengths=("data.max_len",),

@@ -14,7 +14,7 @@ from contracts.extraction import Json
 from contracts.openrlhf import limits
 from rl_rollouts.errors import UserError
 from rl_rollouts.frameworks.openrlhf.parser import Parser, parse
-from rl_rollouts.frameworks.openrlhf.settings import ALGORITHMS, MANAGED, MODULES
+from rl_rollouts.frameworks.openrlhf.settings import ALGORITHMS, MANAGED, MODULES, TRACKERS
 
 ONLINE = "train_ppo_ray"
 TEXT = {"type": "str | None", "default": None}
@@ -23,6 +23,7 @@ COUNT = {"type": "int", "default": 1, "gt": 0}
 OURS: dict[str, Json] = {
     "algorithm": {**REQUIRED, "choices": list(ALGORITHMS)},
     "output_dir": REQUIRED,
+    "tracker": {"type": "str", "default": TRACKERS[0], "choices": list(TRACKERS)},
 }
 LAUNCH: dict[str, Json] = {"launch.nodes": COUNT, "launch.gpus_per_node": COUNT}
 SCORED: dict[str, Json] = {
@@ -91,4 +92,5 @@ def _default(action: argparse.Action) -> Any:
         return list(action.default)
     dated = action.dest.endswith("run_name")  # the time of day
     infinite = action.default == float("inf")
-    return None if dated or infinite else action.default
+    word = bool(action.nargs) and isinstance(action.default, str)  # for which no list stands
+    return None if dated or infinite or word else action.default

@@ -63,7 +63,13 @@ CHOICES: dict[str, list[str]] = {
     r"(.*\.)?lr_scheduler": SCHEDULERS,
     r"model\.loss_type": ["sigmoid", "logexp"],
     r"ds\.grad_accum_dtype": ["bf16", "fp16", "fp32"],
-    r"ds\.attn_implementation": ["eager", "sdpa", "flash_attention_[23]", "kernels-community/*"],
+    r"ds\.attn_implementation": [
+        "eager",
+        "sdpa",
+        "flash_attention_2",
+        "flash_attention_3",
+        "kernels-community/*",
+    ],
     r"vllm\.sync_backend": ["nccl", "gloo"],
 }
 NEEDED = (r"(model|actor)\.model_name_or_path", r"data\.(input|chosen|rejected)_key")

@@ -19,6 +19,7 @@ from .parser import flags, parse
 OURS = {
     "algorithm": None,
     "output_dir": None,
+    "tracker": "tensorboard",
     "launch.nodes": 1,
     "launch.gpus_per_node": 1,
     "rewards": "rewards:score",
@@ -42,11 +43,13 @@ MANAGED = {
     "eval.split": "set eval.steps",
     "local_rank": "torchrun tells it",
     "logger.tensorboard_dir": "it is `tensorboard` in output_dir",
+    "logger.wandb.key": "set tracker: wandb, and WANDB_API_KEY in .env",
     "use_ms": "models are read from Hugging Face or from a folder",
 }
 """Flags that train_openrlhf.py gives itself, and what to do instead."""
 MODULES = {"sft": "train_sft", "dpo": "train_dpo", "rm": "train_rm"}
 """Commands of `openrlhf.cli`; for the others `train_ppo_ray`."""
+TRACKERS = ("tensorboard", "wandb", "none")
 ALGORITHMS = (*MODULES, "ppo", "grpo", "rloo", "reinforce_pp", "dapo", "gspo")
 TEMPLATE = "chat_template.jinja"
 """Beside the rows that OpenRLHF is given, the chat template for them."""
@@ -118,6 +121,10 @@ def read(path: Path, project: Path, overrides: Sequence[str] = ()) -> Settings:
     settings = Settings(own, given, None, project)
     if not own["output_dir"]:
         raise UserError(f"{path} has no output_dir.", "Add it: the folder of the run.")
+    if own["tracker"] not in TRACKERS:
+        raise UserError(
+            f"{path}: tracker is {own['tracker']!r}.", f"It can be {', '.join(TRACKERS)}."
+        )
     model = "actor" if settings.online else "model"
     if not given.get(f"{model}.model_name_or_path"):
         raise UserError(f"{path} has no {model}.model_name_or_path.", "Add it.")
@@ -199,6 +206,8 @@ def flags_of(settings: Settings, data: Mapping[str, Any], *, resume: bool) -> di
         "ckpt.path": str(output / "checkpoints"),
         "ckpt.load_enable": resume,
         "logger.tensorboard_dir": str(output / "tensorboard"),
+        # Only that there is one counts: WANDB_API_KEY has the real one.
+        "logger.wandb.key": "from_env" if settings.own["tracker"] == "wandb" else None,
     }
 
 
