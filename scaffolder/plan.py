@@ -123,10 +123,11 @@ class Plan(BaseModel):
     memory: Memory | None
     """Absent when the size of the model is not known."""
     launcher: list[str]
-    """Words before the name of the training script, on one machine."""
+    """Words before the name of the training script, on one machine; none where it starts all
+    processes itself."""
     node_flags: dict[str, str] = {}
-    """Options of the launcher that tell one of several machines its `rank`, and the `address` and
-    `port` of the first."""
+    """Options of the launcher, or of the training script where there is none, that tell one of
+    several machines its `rank`, and the `address` and `port` of the first."""
     container: str | None = None
     """Image in which the framework is installed, where pip alone does not bring it or need not."""
     smoke_gpus: int = 0

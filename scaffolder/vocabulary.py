@@ -33,9 +33,11 @@ megatron also the work on each row."""
 Scheduler = Literal["cosine", "linear", "constant"]
 """How the learning rate falls after the warm-up."""
 
-Generation = Literal["transformers", "vllm_colocate", "sglang_colocate", "vllm_server"]
+Generation = Literal[
+    "transformers", "vllm_colocate", "sglang_colocate", "vllm_server", "vllm_async"
+]
 """What writes the responses of online algorithms: the trainer itself, vLLM or SGLang on the GPUs of
-the trainer, or vLLM on GPUs of its own."""
+the trainer, or vLLM on GPUs of its own, where it may go on while the trainer works."""
 
 RowsWithTools = Literal["refuse", "drop", "environment"]
 """What online training does with rows that speak of tools: stop, leave them out, or run the tools
@@ -105,6 +107,7 @@ WORDS: dict[str, str] = {
     "vllm_colocate": "vLLM on the GPUs that train",
     "sglang_colocate": "SGLang on the GPUs that train",
     "vllm_server": "vLLM on GPUs of its own",
+    "vllm_async": "vLLM on GPUs of its own, which generates while the others train",
     "transformers": "the trainer itself, which is slow",
     "direct": "data in, model out",
     "continuous": "generate, train, generate with the new model, and again",
@@ -152,10 +155,11 @@ NEAREST: Mapping[str, tuple[str, ...]] = {
     "zero3": ("fsdp2", "zero2", "megatron"),
     "fsdp2": ("zero3", "zero2", "megatron"),
     "megatron": ("fsdp2", "zero3"),
-    "vllm_colocate": ("sglang_colocate", "vllm_server", "transformers"),
-    "sglang_colocate": ("vllm_colocate", "vllm_server", "transformers"),
-    "vllm_server": ("vllm_colocate", "sglang_colocate", "transformers"),
-    "transformers": ("vllm_colocate", "vllm_server", "sglang_colocate"),
+    "vllm_colocate": ("sglang_colocate", "vllm_server", "vllm_async", "transformers"),
+    "sglang_colocate": ("vllm_colocate", "vllm_server", "vllm_async", "transformers"),
+    "vllm_server": ("vllm_async", "vllm_colocate", "sglang_colocate", "transformers"),
+    "vllm_async": ("vllm_server", "vllm_colocate", "sglang_colocate", "transformers"),
+    "transformers": ("vllm_colocate", "vllm_server", "sglang_colocate", "vllm_async"),
 }
 """What is nearest to each word by what it means, the nearest first: algorithms by the data they
 read and what they compare, tuning and sharding by what they keep in memory, generation by where."""

@@ -320,7 +320,7 @@ def shared_files() -> Iterator[Path]:
     library = ROOT / "runtime" / "rl_rollouts"
     rooms = [PACKAGE, library, *(TEMPLATES / f"{{{{{each}}}}}" for each in ("base", *TOPOLOGIES))]
     own = [PACKAGE / "frameworks" / name for name in FRAMEWORKS]
-    own += [library / "frameworks" / f"{name}.py" for name in FRAMEWORKS]
+    own += [library / "frameworks" / f"{name}{end}" for name in FRAMEWORKS for end in ("", ".py")]
     files = [TEMPLATES / "copier.yml", *(path for each in rooms for path in each.rglob("*"))]
     for file in files:
         read = file.suffix in {".py", ".jinja", ".yml", ".json", ".css"}

@@ -87,7 +87,7 @@ def test_illegal_combination_names_all_reasons_and_the_nearest_legal_one(scaffol
     error = json.loads(result.stdout)["error"]
     assert len(error["reasons"]) == 3
     assert "no longer has a PPO trainer" in error["reasons"][0]
-    nearest = "--framework verl --algorithm ppo --topology local --pattern direct"
+    nearest = "--framework openrlhf --algorithm ppo --topology local --pattern direct"
     assert nearest in error["remedy"]
     flags = error["remedy"].split("that is: ")[1].splitlines()[0].split()
     assert scaffold("new", "p", *flags, "--dry-run").returncode == 0

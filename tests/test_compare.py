@@ -124,7 +124,7 @@ def test_sizes_that_do_not_come_out_name_what_does(scaffold: Command) -> None:
     flat = " ".join(done.stdout.split())
     assert flat.count("70 billion") == len(discover())
     assert "The nearest" not in flat, "no flag but the size would help"
-    assert "TRL, Custom and verl can, as said below" in flat
+    assert "TRL, Custom, OpenRLHF and verl can, as said below" in flat
     found = report(scaffold, *asked, code=1)
     offers = {each["name"]: each["instead"] for each in found["frameworks"]}
     assert all(offers.values())

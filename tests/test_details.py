@@ -62,6 +62,17 @@ KEYS: dict[str, dict[str, tuple[str, ...]]] = {
         "save_steps": ("save_steps",),
         "seed": ("seed",),
     },
+    "openrlhf": {
+        "learning_rate": ("actor.adam.lr", "adam.lr"),
+        "scheduler": ("actor.lr_scheduler", "lr_scheduler"),
+        "warmup": ("actor.lr_warmup_ratio", "lr_warmup_ratio"),
+        "kl_coefficient": ("algo.kl.init_coef", "model.beta"),
+        "temperature": ("rollout.temperature",),
+        "lora_rank": ("ds.lora.rank",),
+        "save_steps": ("ckpt.save_steps",),
+        "eval_steps": ("eval.steps",),
+        "seed": ("train.seed",),
+    },
     "verl": {
         "learning_rate": (f"{ACTOR}.optim.lr", "optim.lr"),
         "scheduler": (f"{ACTOR}.optim.lr_scheduler_type", "optim.lr_scheduler_type"),
@@ -78,7 +89,7 @@ KEYS: dict[str, dict[str, tuple[str, ...]]] = {
 
 
 def made(framework: str, algorithm: str, **answers: Any) -> Variant:
-    tuning = "lora" if "lora" in discover()[framework].tunings else "full"
+    tuning = "lora" if "lora" in discover()[framework].offered(algorithm)["tuning"] else "full"
     return variant(framework, algorithm, **{"model": "org/m-0.6b", "tuning": tuning, **answers})
 
 

@@ -288,7 +288,7 @@ def test_arguments_as_text(name: str, kind: str) -> None:
 
 def test_columns_under_other_names() -> None:
     made = renamed(openrlhf.sft, {"messages": "conversation"})(rollout())
-    assert list(made) == ["conversation", "tools"]
+    assert list(made) == ["conversation", "tools", "given"]
     twice = renamed(with_text_arguments(verl.sft), {"tools": "functions"})(rollout())
     assert list(twice) == ["messages", "functions", "given"]
 

@@ -96,10 +96,13 @@ def test_a_framework_is_one_folder_and_one_overlay() -> None:
 @pytest.mark.parametrize(
     ("answers", "others"),
     [
-        ({"framework": "trl", "algorithm": "ppo"}, ["algorithm ppo is offered by verl."]),
+        ({"framework": "trl", "algorithm": "ppo"}, ["algorithm ppo is offered by openrlhf, verl."]),
         (
             {"framework": "verl", "algorithm": "dpo", "tuning": "qlora"},
-            ["algorithm dpo is offered by custom, trl.", "tuning qlora is offered by trl."],
+            [
+                "algorithm dpo is offered by custom, openrlhf, trl.",
+                "tuning qlora is offered by trl.",
+            ],
         ),
         ({"framework": "trl", "algorithm": "sft", "topology": "slurm"}, []),
     ],

@@ -71,7 +71,7 @@ def show_table(frameworks: "Sequence[Framework]", rows: "Sequence[Row]") -> None
         for row in rows
     ]
     print_table(
-        ["", *(f"{each.title} {each.version}" for each in frameworks)],
+        ["", *(f"{each.title}\n{each.version}" for each in frameworks)],
         cells,
         unbroken="",
     )

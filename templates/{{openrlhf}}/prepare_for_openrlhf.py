@@ -5,21 +5,24 @@
 Also writes training_data.eval.jsonl (rows of held-out tasks) and training_data.prompts.jsonl (their
 prompts, for evaluate.py). The algorithm in the config decides the dataset kind, or --kind does:
 
-    sft         messages                                              --data.input_key
-    preference  prompt_messages, chosen_messages, rejected_messages   --data.prompt_key and others
-    prompts     prompt, label                                         --data.input_key, label_key
+    sft         messages, tools                             data.input_key
+    preference  prompt_messages, chosen_messages,           data.prompt_key, data.chosen_key,
+                rejected_messages, margin, tools            data.rejected_key
+    prompts     prompt, label, datasource                   data.input_key, data.label_key
 
-`--columns prompt=input label=answer` gives columns other names. `rl_rollouts.frameworks.openrlhf`
-has the rows; parquet keeps tools and arguments as they are whatever their shape.
+For sft each turn of the model is a row of its own, unless `data.multiturn` is true. `--columns
+prompt=input label=answer` gives columns other names, which the config has to name too.
+`rl_rollouts.frameworks.openrlhf` has the rows.
 """
 
+from collections.abc import Mapping
 from typing import Any
 
 from rl_rollouts.commands import Config, by_key, prepare_command
 from rl_rollouts.data.hooks import Hooks
 from rl_rollouts.data.rollout import Rollout
 from rl_rollouts.errors import run
-from rl_rollouts.frameworks import openrlhf
+from rl_rollouts.frameworks import openrlhf, value_of
 
 ROWS = openrlhf.ROWS
 """How rows of each dataset kind are made; with one of yours: openrlhf.ROWS | {"sft": my_row}."""
@@ -36,7 +39,18 @@ def read(record: dict[str, Any]) -> Rollout | None:
     return None
 
 
-CONFIG = Config("openrlhf_config.yaml", by_key("algorithm"))
+def implied(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """What the config says about the rows.
+
+    OpenRLHF trains the last turn of a conversation alone, unless data.multiturn is set; a reward
+    model judges what was done as a whole.
+    """
+    algorithm = settings["algorithm"]
+    multiturn = value_of(settings, "data.multiturn", False)
+    return {"per_turn": algorithm == "sft" and not multiturn, "whole": algorithm == "rm"}
+
+
+CONFIG = Config("openrlhf_config.yaml", by_key("algorithm"), implied)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""What is true of one framework alone, one file each.
+"""What is true of one framework alone, one file each, or one folder.
 
     ROWS        dataset kind -> function that turns one thing built into one row
     COLUMNS     dataset kind -> names and types of the row's columns, for parquet

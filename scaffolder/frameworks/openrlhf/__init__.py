@@ -1,0 +1,5 @@
+"""The adapter of OpenRLHF."""
+
+from scaffolder.frameworks.openrlhf.adapter import FRAMEWORK
+
+__all__ = ["FRAMEWORK"]

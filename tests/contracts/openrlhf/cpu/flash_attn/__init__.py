@@ -1,0 +1,1 @@
+"""Names that OpenRLHF imports from flash-attn, which no CPU has."""

@@ -1,0 +1,3 @@
+"""Nothing that could be called."""
+
+index_first_axis = pad_input = rearrange = unpad_input = None

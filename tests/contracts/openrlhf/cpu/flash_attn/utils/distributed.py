@@ -1,0 +1,3 @@
+"""Nothing that could be called."""
+
+all_gather = None
