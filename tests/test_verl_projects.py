@@ -72,7 +72,7 @@ def test_the_readme_says_what_verl_can_do_with_each_kind(grpo: Path) -> None:
     assert "no offline reinforcement learning" in readme
     assert "docker run" in readme and "vllm024" in readme
     assert "was not run by the authors" in readme, "NeMo Gym's recipe"
-    assert "on one GPU" in readme and "on a CPU, in about a minute" not in readme
+    assert "one GPU, also a small one" in readme and "in minutes, on\na CPU" not in readme
 
 
 def test_the_launch_script_asks_for_gpus(grpo: Path, tmp_path: Path) -> None:
