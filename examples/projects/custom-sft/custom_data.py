@@ -84,7 +84,8 @@ def learned_by(tokenizer: Any, settings: Settings) -> Learned:
     cut = settings.overlong == "cut" and not settings.online
     limit = Limit(key, settings.longest, "cut" if cut else "dropped")
     what = "prompts" if settings.online else "rows"
-    return Learned(ChatTokenizer(tokenizer), tokenizer, limit, what=what)
+    options = {"enable_thinking": settings.thinking} if settings.online else {}
+    return Learned(ChatTokenizer(tokenizer, **options), tokenizer, limit, what=what)
 
 
 def take(row: Row, found: Learned, settings: Settings) -> Item | Prompt | None:
@@ -164,7 +165,9 @@ def collate(items: list[Item], settings: Settings, device: Any = "cpu") -> Batch
 
     tokens, trained     (sequences, longest), padded on the right, where no token sees the padding;
                         or packed: (1, all tokens), one sequence after the other
-    positions, lengths  packed: (1, all tokens), from 0 in each sequence; a list of their lengths
+    positions, bounds   packed: (1, all tokens), from 0 in each sequence; (sequences + 1,), where
+                        each begins and the last one ends
+    longest             tokens of the longest sequence
     counts              (sequences,) trained tokens of each
     advantages          (sequences,), and sampled (trained tokens,) where a server sampled
     """
@@ -173,14 +176,16 @@ def collate(items: list[Item], settings: Settings, device: Any = "cpu") -> Batch
     # The first token of a sequence follows nothing.
     trained = [torch.tensor([0, *each.trained[1:]], dtype=torch.bool) for each in examples]
     batch = {"counts": torch.stack([each.sum() for each in trained])}
+    lengths = [len(each) for each in tokens]
     batch["advantages"] = torch.tensor([each.advantage for each in examples])
     if settings.packing:
         batch["tokens"], batch["trained"] = torch.cat(tokens)[None], torch.cat(trained)[None]
         batch["positions"] = torch.cat([torch.arange(len(each)) for each in tokens])[None]
+        batch["bounds"] = torch.tensor([0, *lengths]).cumsum(0).to(torch.int32)
     else:
         batch["tokens"] = pad_sequence(tokens, batch_first=True)
         batch["trained"] = pad_sequence(trained, batch_first=True)
     if all(each.sampled for each in examples):
         batch["sampled"] = torch.tensor([p for each in examples for p in each.sampled or ()])
     moved = {name: tensor.to(device) for name, tensor in batch.items()}
-    return moved | {"lengths": [len(each) for each in tokens]}
+    return moved | {"longest": max(lengths)}

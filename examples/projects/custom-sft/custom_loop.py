@@ -87,14 +87,10 @@ def run(settings: Settings, data: Dataset, tokenizer: Any, at_the_end: ExitStack
 
 
 def note_sigterm() -> Event:
-    """Set by SIGTERM, which clusters send before they end a job; a second one ends it at once."""
+    """Set by SIGTERM, which clusters send before they end a job; often twice, because torchrun
+    passes on what each process was sent already. SIGKILL ends it at once."""
     noted = Event()
-
-    def note(*_: object) -> None:
-        noted.set()
-        signal.signal(signal.SIGTERM, signal.SIG_DFL)
-
-    signal.signal(signal.SIGTERM, note)
+    signal.signal(signal.SIGTERM, lambda *_: noted.set())
     return noted
 
 

@@ -1,10 +1,14 @@
-"""The losses, one function each; the loop makes the mean over an optimizer step of them."""
+"""The losses, one function each; the loop makes the mean over an optimizer step of them.
+
+And the log-probabilities that they are made of, in chunks.
+"""
 
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import Tensor
-from torch.nn.functional import logsigmoid
+from torch.nn.functional import cross_entropy, linear, logsigmoid
 
 from custom_data import Batch, Item
 from custom_settings import Settings
@@ -59,3 +63,46 @@ def weight_of(items: list[Item], settings: Settings) -> int:
     """What the losses of a step are summed over, to be divided by: pairs for dpo, else tokens."""
     tokens = (sum(each.trained) for item in items for each in item)
     return len(items) if settings.algorithm == "dpo" else sum(tokens)
+
+
+def in_chunks(*inputs: Any) -> Tensor:
+    """Log-probabilities of targets from hidden states, with the logits of a chunk at a time.
+
+    Args:
+        inputs: hidden states, weight and bias of the head, targets, tokens of a chunk, temperature.
+    """
+    return InChunks.apply(*inputs)  # type: ignore[no-any-return, no-untyped-call]
+
+
+class InChunks(torch.autograd.Function):
+    """The gradient of the head is summed in float32: in bfloat16 much of it would be lost."""
+
+    @staticmethod
+    def forward(ctx: Any, *inputs: Any) -> Tensor:
+        *tensors, ctx.chunk, ctx.temperature = inputs
+        ctx.save_for_backward(*tensors)
+        hidden, weight, bias, targets = tensors
+        found = []
+        for part, wanted in zip(hidden.split(ctx.chunk), targets.split(ctx.chunk), strict=True):
+            scores = linear(part, weight, bias)
+            ctx.dtype, scores = scores.dtype, scores.float() / ctx.temperature
+            found.append(-cross_entropy(scores, wanted, reduction="none"))
+        return torch.cat(found)
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Any, ...]:
+        hidden, weight, bias, targets = ctx.saved_tensors
+        head, shift = weight.to(ctx.dtype), None if bias is None else bias.to(ctx.dtype)
+        of_hidden, of_head = torch.empty_like(hidden), torch.zeros_like(weight, dtype=torch.float32)
+        of_shift = None if bias is None else torch.zeros_like(bias, dtype=torch.float32)
+        split = (each.split(ctx.chunk) for each in (hidden, targets, grads[0], of_hidden))
+        for part, wanted, grad, back in zip(*split, strict=True):
+            low, slope = part.to(ctx.dtype), grad[:, None] / ctx.temperature
+            scores = (linear(low, head, shift).float() / ctx.temperature).softmax(-1).mul_(-slope)
+            found = scores.scatter_add_(1, wanted[:, None], slope).to(ctx.dtype)
+            back.copy_(found @ head)
+            of_head += found.T @ low
+            if of_shift is not None:
+                of_shift += found.sum(0)
+        shifted = None if of_shift is None else of_shift.to(bias.dtype)
+        return of_hidden, of_head.to(weight.dtype), shifted, None, None, None

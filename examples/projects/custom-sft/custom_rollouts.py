@@ -12,7 +12,7 @@ from torch.distributed.tensor import DTensor
 
 from custom_checkpoint import export_model
 from custom_data import Example, Item, Prompt
-from custom_model import Policy, World
+from custom_model import Policy, World, meta_model
 from custom_settings import Settings
 from rl_rollouts.errors import UserError
 from rl_rollouts.http_json import NoAnswer, ask
@@ -22,6 +22,8 @@ from rl_rollouts.rewards.checked import judge, load_score
 SAMPLING = {"top_k": 0, "top_p": 1.0, "min_p": 0.0, "repetition_penalty": 1.0}
 """Against what a model's generation_config may say: tokens are to come from the model's own
 distribution, which is what the loss knows."""
+AT_ONCE = 32
+"""Responses that transformers writes at once: the keys and values of more take much memory."""
 Generator = Callable[[Sequence[Prompt]], list[Example]]
 """Takes the weights as they are now, and writes one response to each of this process's prompts,
 which may be there several times; all processes call it."""
@@ -83,9 +85,12 @@ class InProcess:
         self.model: Any = policy.model
         if world.size > 1:
             # A sharded model would gather its weights for each token, all processes in step.
-            dtype = getattr(torch, settings.dtype)
-            self.model = type(policy.model)(policy.model.config).to(world.device, dtype)
+            # Empty until its weights are copied: made on a CPU it would be there once a process.
+            self.model = meta_model(policy.model.config, getattr(torch, settings.dtype))
+            self.model.to_empty(device=world.device).tie_weights()
             self.model.generation_config = policy.model.generation_config
+            for own, made in zip(self.model.buffers(), policy.model.buffers(), strict=True):
+                own.copy_(made)
 
     @torch.no_grad()
     def __call__(self, prompts: Sequence[Prompt]) -> list[Example]:
@@ -96,8 +101,11 @@ class InProcess:
         chosen = SAMPLING | {"do_sample": True, "temperature": self.settings.temperature}
         chosen["max_new_tokens"] = self.settings.max_new_tokens
         self.model.eval()
+        written, asked = [], [p.tokens for p in prompts]
         with self.world.autocast(self.settings):
-            written = write(self.model, self.tokenizer, [p.tokens for p in prompts], **chosen)
+            for first in range(0, len(asked), AT_ONCE):
+                part = asked[first : first + AT_ONCE]
+                written += write(self.model, self.tokenizer, part, **chosen)
         self.policy.train()
         return [answered(*pair) for pair in zip(prompts, written, strict=True)]
 

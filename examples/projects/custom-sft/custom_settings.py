@@ -103,6 +103,8 @@ class SamplingSettings(Keys):
     """Longest response; prompts that leave no room for it in max_length are left out."""
     temperature: float = Field(1.0, gt=0)
     """Of the sampling."""
+    thinking: bool = False
+    """Whether a model that can reason before it answers is asked to (enable_thinking)."""
     scale_rewards: bool = True
     """Divide advantages by the standard deviation of the group's rewards."""
     clip_low: float = Field(0.2, ge=0, lt=1)

@@ -10,6 +10,7 @@ which wins. Launch several GPUs with the script in `launch/`.
     --resume_from_checkpoint latest        go on after the newest checkpoint in output_dir
 """
 
+import dataclasses
 import sys
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ from typing import Any
 from rl_rollouts.errors import UserError, run
 from rl_rollouts.models.chat_masks import REFUSALS
 from rl_rollouts.rewards.checked import load_score
-from trl_checkpoints import check_output, marker, remove_broken, save_final
+from trl_checkpoints import check_output, marker, remove_broken, save_final, stopper
 from trl_checks import check_data, learn, learned_by, load_tokenizer
 from trl_data import demand_enough, load, load_prompts
 from trl_rewards import load_environment, reward_function, shown_tools
@@ -36,7 +37,10 @@ def train(arguments: list[str]) -> None:
     if run_.check_only:
         print("The config and the data are accepted.")
         return
+    stop = stopper()
     trainer = build(run_, training, model, algorithm, tokenizer)
+    trainer.add_callback(stop)
+    reduce_in_float32(trainer)
     if training.process_index == 0:
         print(f"{run_.algorithm} in {training.world_size} process(es) on {training.device.type}")
     remove_broken(trainer)
@@ -58,6 +62,9 @@ def train(arguments: list[str]) -> None:
             "Give more rows, or lower the batch size.",
             exit_code=1,
         )
+    if stop.stopped:
+        said = f"Stopped after step {trainer.state.global_step}, which is saved."
+        raise UserError(said, "Go on with --resume_from_checkpoint latest.", exit_code=143)
     save_final(trainer)
     trainer.end()
 
@@ -101,6 +108,18 @@ def build(run: Any, training: Any, model: Any, algorithm: Algorithm, tokenizer: 
         raise
     except Exception as error:
         raise refused(error) from error
+
+
+def reduce_in_float32(trainer: Any) -> None:
+    """Sum gradients over the GPUs in float32. Accelerate has FSDP2 do it in bfloat16, which loses
+    more of them the more GPUs there are."""
+    import torch
+
+    plugin: Any = getattr(trainer.accelerator.state, "fsdp_plugin", None)
+    policy = getattr(plugin, "mixed_precision_policy", None)
+    if policy is not None:
+        exact = dataclasses.replace(policy, reduce_dtype=torch.float32)
+        plugin.mixed_precision_policy = exact
 
 
 def refused(error: Exception) -> UserError:

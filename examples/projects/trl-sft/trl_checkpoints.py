@@ -3,6 +3,7 @@
 import json
 import re
 import shutil
+import signal
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,35 @@ def marker() -> Any:
                 (folder / WHOLE).touch()
 
     return Marker()
+
+
+def stopper() -> Any:
+    """A callback that ends training after SIGTERM with a checkpoint; `stopped` then says so.
+
+    The one of transformers (enable_jit_checkpoint) asks each process by itself, so that some save
+    after a step and others do not, and it marks no checkpoint as whole. Clusters often send the
+    signal twice.
+    """
+    import torch
+    from transformers import TrainerCallback
+
+    class Stopper(TrainerCallback):  # type: ignore[misc]
+        noted = stopped = False
+
+        def on_train_begin(self, *_: Any, **__: Any) -> None:
+            signal.signal(signal.SIGTERM, self.note)
+
+        def note(self, *_: object) -> None:
+            self.noted = True
+
+        def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+            noted = torch.tensor(float(self.noted), device=args.device)
+            if torch.distributed.is_initialized():
+                torch.distributed.all_reduce(noted)
+            if noted > 0 and state.global_step < state.max_steps:
+                control.should_save = control.should_training_stop = self.stopped = True
+
+    return Stopper()
 
 
 def checkpoints(output: Path) -> list[Path]:

@@ -8,6 +8,7 @@ from tqdm import tqdm
 
 from rl_rollouts.errors import UserError
 from rl_rollouts.frameworks import trl
+from rl_rollouts.hub import loading
 from rl_rollouts.models.after_prompt import AfterPrompt
 from rl_rollouts.models.learned import Learned, Limit
 from rl_rollouts.rewards.checked import load_score
@@ -31,18 +32,13 @@ def load_tokenizer(run: Any, training: Any, model: Any, algorithm: Algorithm) ->
 
     name = model.model_name_or_path
     sides = {"padding_side": "left", "truncation_side": "left"} if algorithm.online else {}
-    try:
+    with loading(name):
         tokenizer = AutoTokenizer.from_pretrained(
             name,
             revision=model.model_revision,
             trust_remote_code=training.trust_remote_code,
             **sides,
         )
-    except (OSError, ValueError, KeyError) as error:
-        raise UserError(
-            f"Cannot load the tokenizer of {name}: {error}",
-            "Give a Hugging Face id that you may read, or a local folder.",
-        ) from None
     if tokenizer.chat_template is None:
         raise UserError(
             f"The tokenizer of {name} has no chat template.",
@@ -103,7 +99,7 @@ def check_data(run: Any, training: Any, tokenizer: Any, algorithm: Algorithm) ->
             print(f"{path}", *found.lines(), sep="\n")
         found.demand()
     if run.check_only:
-        forecast = measured(trl, {**vars(run), **vars(training)}, found)
+        forecast = measured(trl, {**vars(training), **vars(run)}, found)
         print(*forecast.steps_in_words(), sep="\n")
         forecast.demand()
 
@@ -130,7 +126,8 @@ def learned_by(run: Any, training: Any, tokenizer: Any, algorithm: Algorithm) ->
     """How TRL makes sequences of rows: `_prepare_dataset` and the collator of each trainer."""
     if algorithm.online:
         limit = Limit("max_prompt_length", run.max_prompt_length, "dropped")
-        return Learned(AfterPrompt(tokenizer), tokenizer, limit, what="prompts")
+        asked = AfterPrompt(tokenizer, options=training.chat_template_kwargs)
+        return Learned(asked, tokenizer, limit, what="prompts")
     judged = algorithm.config == "RewardConfig"
     packing = getattr(training, "packing", False)
     cut_at = training.max_length

@@ -127,6 +127,11 @@ def parse(arguments: list[str]) -> tuple[Any, Any, Any]:
         raise UserError(f"TRL does not accept {path}: {said}", "Change the value.") from None
     if not model.model_name_or_path:
         raise UserError(f"{path} has no model_name_or_path.", "Add it.")
+    # TRL calculates one where there is none, for the processes that there are: a check is alone.
+    batch = _given(arguments, "--generation_batch_size") or config.values.get(
+        "generation_batch_size"
+    )
+    run.generation_batch_size = batch and int(batch)
     return run, training, model
 
 

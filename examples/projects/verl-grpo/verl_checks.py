@@ -11,6 +11,7 @@ from tqdm import tqdm
 from rl_rollouts.engine.stored import Rows
 from rl_rollouts.errors import UserError
 from rl_rollouts.frameworks import verl
+from rl_rollouts.hub import loading
 from rl_rollouts.models.learned import Learned, Limit
 from rl_rollouts.rewards.checked import load_score
 from rl_rollouts.rewards.trial import try_out
@@ -200,13 +201,8 @@ def load_tokenizer(settings: Settings) -> Any:
     from verl.utils import hf_tokenizer
 
     name = settings.model.path
-    try:
+    with loading(str(name)):
         tokenizer = hf_tokenizer(name, trust_remote_code=settings.model.trust_remote_code)
-    except (OSError, ValueError, KeyError) as error:
-        raise UserError(
-            f"Cannot load the tokenizer of {name}: {error}",
-            "Give a Hugging Face id that you may read, or a local folder.",
-        ) from None
     if tokenizer.chat_template is None:
         raise UserError(
             f"The tokenizer of {name} has no chat template.",

@@ -31,5 +31,7 @@ more=()
 # Exactly as many as planned: a trainer that sees more would use them in another way.
 CUDA_VISIBLE_DEVICES=$(cut --delimiter=, --fields="1-$wanted" <<<"$visible")
 export CUDA_VISIBLE_DEVICES
-exec "$python" "${words[@]}" train_trl.py \
-  --data_path "${DATA:-training_data.jsonl}" --config "${CONFIG:-trl_config.yaml}" "${more[@]}" "$@"
+# What processes have after SIGTERM, to end a step and save; torchrun's own 30 seconds are short.
+export TORCH_ELASTIC_SHUTDOWN_TIMEOUT=${TORCH_ELASTIC_SHUTDOWN_TIMEOUT:-600}
+words+=(train_trl.py --data_path "${DATA:-training_data.jsonl}" --config "${CONFIG:-trl_config.yaml}")
+exec "$python" "${words[@]}" "${more[@]}" "$@"
