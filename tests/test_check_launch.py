@@ -55,7 +55,7 @@ def test_a_batch_of_custom_that_does_not_divide(project: Copy) -> None:
 @pytest.mark.parametrize(
     ("key", "value", "problem"),
     [
-        ("num_generations", "7", "global_batch_size 64 is no multiple of 448"),
+        ("num_generations", "7", "global_batch_size 256 is no multiple of 448"),
         ("max_new_tokens", "5000", "leave no room for a prompt in max_length 4096"),
     ],
 )
