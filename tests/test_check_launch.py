@@ -90,7 +90,7 @@ def test_kto_takes_two_rows_at_once(project: Copy) -> None:
             "both set",
             "Remove one of them.",
         ),
-        ({"generation_batch_size": "63"}, "is no multiple of", "Set it to"),
+        ({"generation_batch_size": "65"}, "is no multiple of", "Set it to"),
         (
             {
                 "eval_strategy": "steps",
