@@ -55,7 +55,7 @@ def test_a_batch_of_custom_that_does_not_divide(project: Copy) -> None:
 @pytest.mark.parametrize(
     ("key", "value", "problem"),
     [
-        ("num_generations", "7", "global_batch_size 64 is no multiple of 448"),
+        ("num_generations", "7", "global_batch_size 256 is no multiple of 448"),
         ("max_new_tokens", "5000", "leave no room for a prompt in max_length 4096"),
     ],
 )
@@ -90,7 +90,7 @@ def test_kto_takes_two_rows_at_once(project: Copy) -> None:
             "both set",
             "Remove one of them.",
         ),
-        ({"generation_batch_size": "63"}, "is no multiple of", "Set it to"),
+        ({"generation_batch_size": "65"}, "is no multiple of", "Set it to"),
         (
             {
                 "eval_strategy": "steps",

@@ -137,7 +137,7 @@ def test_quoted_numbers_are_calculated_with(project: Copy) -> None:
     ("old", "new"),
     [
         ("n_gpus_per_node: 8", "n_gpus_per_node: 0"),
-        ("ppo_mini_batch_size: 8", "ppo_mini_batch_size: -8"),
+        ("ppo_mini_batch_size: 32", "ppo_mini_batch_size: -32"),
         ("strategy: fsdp2", "strategy: fdsp2"),
         ("lr: 1.0e-06", "lr: -1.0e-06"),
         ("lr: 1.0e-06", "lr: .inf"),

@@ -193,7 +193,7 @@ def grpo(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A project with prepared rows of the samples."""
     folder = tmp_path_factory.mktemp("check")
     words = ("--framework", "trl", "--algorithm", "grpo", "--rollouts", str(SHOP))
-    project = render(folder, *words)
+    project = render(folder, *words, "--set", "global_batch_size=64")
     assert make(project, "prepare").returncode == 0
     return project
 
