@@ -132,7 +132,7 @@ def test_compare_and_refusals_know_it(folder: Path) -> None:
     by_name = {each["name"]: each for each in report["frameworks"]}
     assert sorted(by_name) == sorted([*names(), "tiny"]) and by_name["tiny"]["feasible"]
     refused = tool(folder, "new", "p", "--yes", "--framework", "tiny", "--algorithm", "dpo")
-    assert refused.returncode == 2 and "dpo is offered by custom, trl." in refused.stderr
+    assert refused.returncode == 2 and "dpo is offered by custom, openrlhf, trl." in refused.stderr
 
 
 def test_update_takes_it_over_and_away(folder: Path, project: Path) -> None:

@@ -86,15 +86,15 @@ def test_batches_multiply_out(
     assert plan.world_size == plan.data_parallel * shared
     assert plan.world_size % plan.training_nodes == 0
     assert plan.world_size + plan.generation_gpus <= gpus * nodes
-    assert plan.server or plan.world_size == gpus * nodes
+    assert plan.generation_gpus or plan.world_size == gpus * nodes
     assert (plan.memory is None) == (billions is None)
     assert plan.memory is None or plan.memory.states <= memory
     if plan.generation:
         # PPO and REINFORCE++ have one response to a prompt.
-        responses = plan.settings.get("responses", spec.num_generations)
-        assert plan.global_batch_size % responses == 0
+        assert plan.global_batch_size % plan.responses == 0
         assert spec.completion_length < length
-        assert plan.server or plan.world_size % plan.generation_tensor_parallel == 0
+        generating = plan.generation_gpus or plan.world_size
+        assert generating % plan.generation_tensor_parallel == 0
     if algorithm == "kto":
         assert plan.micro_batch_size >= 2
     if "sharding" in variant:
@@ -107,7 +107,7 @@ def test_what_was_chosen_alone_is_always_planned() -> None:
         for gpus in (1, 8):
             spec = spec_of(framework=framework, algorithm=algorithm, gpus_per_node=gpus, **variant)
             reasons = resolve_reasons(spec)
-            alone = variant.get("generation") == "vllm_server" and gpus == 1
+            alone = variant.get("generation") in {"vllm_server", "vllm_async"} and gpus == 1
             split = (variant["tuning"], variant["sharding"]) in {
                 *(("qlora", each) for each in ("fsdp2", "zero2", "zero3")),
                 ("lora", "megatron"),

@@ -244,8 +244,9 @@ def variants(framework: Framework, algorithm: Algorithm) -> Iterable[dict[str, s
 
     An adapter may still refuse some of them together; `unsupported` says so.
     """
-    generations = () if algorithm in OFFLINE else framework.generations
-    for tuning, sharding in itertools.product(framework.tunings, framework.shardings):
+    offered = framework.offered(algorithm)
+    generations = offered["generation"]
+    for tuning, sharding in itertools.product(offered["tuning"], offered["sharding"]):
         answers = {"tuning": str(tuning), "sharding": str(sharding)}
         yield from ({**answers, "generation": str(each)} for each in generations)
         if not generations:

@@ -34,7 +34,13 @@ class Scripted:
 
 
 def label(**more: Any) -> str:
-    row = {"task": "t", "prompt": PROMPT, "tools": None, "ground_truth": 6, "metadata": {}}
+    row: dict[str, Any] = {
+        "task": "t",
+        "prompt": PROMPT,
+        "tools": None,
+        "ground_truth": 6,
+        "metadata": {},
+    }
     return json.dumps({**row, "end": ["<|im_end|>"], "rewards": "rewards:score", **more})
 
 
@@ -136,7 +142,7 @@ def test_what_a_reward_raises_comes_through_ray(
                 (found,) = await executor._fetch_rewards_via_func(["p6"], ["p"], [text])
                 return found
 
-        engine = Engine.remote()
+        engine: Any = Engine.remote()  # type: ignore[attr-defined]
         path = str(OPENRLHF / "openrlhf_rewards.py")
         with pytest.raises(ray.exceptions.RayError) as raised:
             ray.get(engine.respond.remote(path, label(rewards="broken:score")), timeout=120)

@@ -23,10 +23,14 @@ def devices() -> None:
     import torch
     import torch.distributed.device_mesh as meshes
 
-    torch.cuda.set_device = lambda _: None
-    torch.cuda.synchronize = lambda *_: None
-    torch.cuda.empty_cache = lambda: None
-    torch.cuda.current_device = lambda: "cpu"
+    stand_ins: dict[str, Any] = {
+        "set_device": lambda _: None,
+        "synchronize": lambda *_: None,
+        "empty_cache": lambda: None,
+        "current_device": lambda: "cpu",
+    }
+    for name, stand_in in stand_ins.items():
+        setattr(torch.cuda, name, stand_in)
     made = meshes.init_device_mesh
     meshes.init_device_mesh = lambda _, *rest, **more: made("cpu", *rest, **more)
 
@@ -48,4 +52,4 @@ def deepspeed() -> None:
     library.initialize = initialize
 
 
-sys.meta_path.insert(0, OnImport())  # type: ignore[arg-type]
+sys.meta_path.insert(0, OnImport())
