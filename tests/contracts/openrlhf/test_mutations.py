@@ -16,7 +16,7 @@ PROJECTS: tuple[tuple[str, dict[str, Any]], ...] = (
     ("ppo", {"generation": "vllm_server"}),
     ("dapo", {"generation": "vllm_async", "nodes": 2}),
 )
-BROKEN, SAME = 48, 10
+BROKEN, SAME = 30, 8
 
 
 def judged(algorithm: str, answers: dict[str, Any], folder: Path) -> Tally:
