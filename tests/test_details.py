@@ -235,12 +235,13 @@ def test_the_examples_of_the_help_run(scaffold: Command) -> None:
 
 THINKS = {
     "custom": ("thinking",),
+    "openrlhf": ("thinking",),
     "trl": ("chat_template_kwargs", "enable_thinking"),
     "verl": ("data", "apply_chat_template_kwargs", "enable_thinking"),
 }
 
 
-@pytest.mark.parametrize("framework", sorted(THINKS))
+@pytest.mark.parametrize("framework", names())
 def test_thinking_is_decided(tmp_path: Path, framework: str) -> None:
     """By default Qwen3 thinks, and what is cut while it thinks is an empty answer."""
     words = ("--framework", framework, "--algorithm", "grpo")

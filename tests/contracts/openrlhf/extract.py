@@ -30,6 +30,7 @@ SCORED: dict[str, Json] = {
     "rewards": {"type": "str", "default": "rewards:score", "min_length": 1},
     "rows_with_tools": {"type": "str", "default": "refuse", "choices": ["refuse", "drop"]},
     "environment": TEXT,
+    "thinking": {"type": "bool", "default": False},
 }
 
 

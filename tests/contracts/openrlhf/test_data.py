@@ -145,8 +145,13 @@ def test_pairs_share_their_prompt(key: str, model: Path, tmp_path: Path) -> None
     assert [each.split("<")[0] for each in texts] == ["four", "five"]
 
 
+SILENT = "<think>\n\n</think>\n\n"
+THINKING = "{%- if add_generation_prompt and enable_thinking is false %}{{- silent }}{% endif %}"
+"""What Qwen3's template says to a model that is not to think."""
+
+
 def test_prompts_and_labels(model: Path, tmp_path: Path) -> None:
-    tokenizer = with_template(model, QWEN3)
+    tokenizer = with_template(model, QWEN3 + THINKING.replace("silent", repr(SILENT)))
 
     def row(question: str, tools: Any = None) -> dict[str, Any]:
         prompt = [{"role": "user", "content": question}]
@@ -164,5 +169,8 @@ def test_prompts_and_labels(model: Path, tmp_path: Path) -> None:
     data = loaded(settings, openrlhf_data.stage(settings, path, tokenizer, 0, takes), tokenizer)
     assert len(data) == 2, "one is too long, and one has tools"
     source, prompt, label, _ = data[0]
-    assert source == "maths" and prompt.endswith("<|im_start|>assistant\n")
+    assert source == "maths" and prompt.endswith(f"<|im_start|>assistant\n{SILENT}")
     assert json.loads(label)["ground_truth"] == "4"
+    thinks = settings_of(tmp_path, "grpo", model, *words, "thinking=true")
+    data = loaded(thinks, openrlhf_data.stage(thinks, path, tokenizer, 0, takes), tokenizer)
+    assert data[0][1].endswith("<|im_start|>assistant\n")

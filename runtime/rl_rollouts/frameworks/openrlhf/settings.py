@@ -25,8 +25,9 @@ OURS = {
     "rewards": "rewards:score",
     "rows_with_tools": "refuse",
     "environment": None,
+    "thinking": False,
 }
-"""Keys that are no flags, and what counts without them; the last three of online algorithms."""
+"""Keys that are no flags, and what counts without them; the last four of online algorithms."""
 MANAGED = {
     "ckpt.output_dir": "it is `final` in output_dir",
     "ckpt.path": "it is `checkpoints` in output_dir",
@@ -79,6 +80,11 @@ class Settings:
     @property
     def online(self) -> bool:
         return KINDS[self.algorithm] == "prompts"
+
+    @property
+    def template_options(self) -> dict[str, Any]:
+        """What the chat template of prompts is told."""
+        return {"enable_thinking": bool(self.own["thinking"])}
 
     @property
     def output(self) -> Path:
