@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -14,11 +15,10 @@ TRL, CUSTOM, SMOKE = "trl_config.yaml", "custom_config.yaml", "smoke_config.yaml
 ACCELERATE, VERL = "accelerate_config.yaml", "verl_config.yaml"
 
 
-def render(folder: Path, framework: str, algorithm: str, generation: str | None) -> None:
+def render(folder: Path, framework: str, algorithm: str, **answers: Any) -> None:
     """A project for eight GPUs, without waiting for Copier."""
-    size = {"gpus_per_node": 8, "model": "org/m-1.7b", "generation": generation}
     folder.mkdir()
-    write(variant(framework, algorithm, **size), folder)
+    write(variant(framework, algorithm, gpus_per_node=8, model="org/m-1.7b", **answers), folder)
 
 
 def projects(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Copy:
@@ -27,9 +27,14 @@ def projects(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Copy:
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("HOME", str(folder))
 
-    def new(framework: str = "trl", algorithm: str = "sft", generation: str | None = None) -> Path:
+    def new(
+        framework: str = "trl",
+        algorithm: str = "sft",
+        generation: str | None = None,
+        **answers: Any,
+    ) -> Path:
         target = folder / "p"
-        render(target, framework, algorithm, generation)
+        render(target, framework, algorithm, generation=generation, **answers)
         (target / "training_data.jsonl").write_text("{}\n" * 2000)
         return target
 

@@ -89,13 +89,13 @@ def test_what_both_have_is_carried_over(
 
 
 def test_lengths_and_batches_are_planned_with_it(tmp_path: Path) -> None:
-    """16 responses to a prompt are 4 prompts an update, where 8 were 8."""
+    """16 responses to a prompt are 16 prompts an update, where 8 were 32."""
     switch = Switch(tmp_path, "grpo", "trl", "verl")
     owned = switch.render()
     put(owned / "trl_config.yaml", "num_generations", "16")
     put(owned / "trl_config.yaml", "max_completion_length", "2048")
     switch.carry()
-    assert switch.found.plan.settings["prompts_per_update"] == 4
+    assert switch.found.plan.settings["prompts_per_update"] == 16
     assert switch.found.spec.sequence_length == 3072 + 2048
     assert switch.now("completion_length") == 2048 and switch.now("sequence_length") == 5120
 

@@ -110,7 +110,7 @@ def test_what_is_said_is_what_the_trainer_takes(
     """Counted by the trainer's own check, over the rows that the project made."""
     answers: dict[str, Any] = {"model": str(model), "gpus_per_node": 2}
     if algorithm == "grpo":
-        answers["rows_with_tools"] = "drop"
+        answers |= {"rows_with_tools": "drop", "global_batch_size": 64}
     said = expected(SHOP, framework, algorithm, **answers)
     words = [word for name, value in answers.items() for word in ("--set", f"{name}={value}")]
     chosen = ("--framework", framework, "--algorithm", algorithm, "--rollouts", str(SHOP))
@@ -209,7 +209,7 @@ def test_check_says_what_becomes_of_prepared_rows(grpo: Path) -> None:
     assert about_rows(grpo) == ("error", "35 of 53 prompts have tools, and are refused")
     put(config, "rows_with_tools", "drop")
     weight, problem = about_rows(grpo)
-    assert weight == "note" and "18 to train on" in problem and "steps 2 of 8 prompts" in problem
+    assert weight == "note" and "18 to train on" in problem and "steps: 2 of 8 prompts" in problem
     put(config, "per_device_train_batch_size", "512")
     weight, problem = about_rows(grpo)
     assert weight == "error" and "there are 18 prompts, and a step takes" in problem
@@ -335,6 +335,6 @@ def test_a_check_counts_the_processes_that_are_planned(tmp_path: Path, model: Pa
     for more, steps in (
         ((), "9 of 2 prompts x 8 responses = 16 responses"),
         (("--generation_batch_size", "32"), "8 of 4 prompts x 8 responses = 32 responses"),
-        (("--steps_per_generation=4",), "8 of 4 prompts x 8 responses = 32 responses"),
+        (("--steps_per_generation=4",), "8 of 8 prompts x 8 responses = 64 responses"),
     ):
         assert f"steps    {steps}" in python(project, *check, *more).stdout

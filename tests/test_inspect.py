@@ -234,7 +234,8 @@ def test_with_a_framework_it_says_exactly_what_is_taken() -> None:
     assert done.returncode == 1
     text = " ".join(done.stdout.decode().split())
     assert "Training would stop: 35 of 53 prompts have tools, and are refused" in text
-    found = report(*words, "--set", "rows_with_tools=drop")
+    few = ("--set", "rows_with_tools=drop", "--set", "global_batch_size=64")
+    found = report(*words, *few)
     assert found["outlook"]["trainer"]["kept"] == 18 and found["outlook"]["trainer"]["steps"] == 2
 
 

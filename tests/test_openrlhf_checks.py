@@ -160,7 +160,7 @@ RULES = [
     Rule("grpo", {"rollout.batch_size": 31}, "no whole number", {"rollout.batch_size": 32}),
     Rule(
         "reinforce_pp",
-        {"rollout.micro_batch_size": 16},
+        {"rollout.micro_batch_size": 512},
         "leave some of 8 GPUs",
         {"rollout.micro_batch_size": 8},
     ),

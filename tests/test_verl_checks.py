@@ -41,6 +41,8 @@ def micro(**changes: Any) -> Changes:
     }
 
 
+SMALL = {"global_batch_size": 64}
+"""Responses of an update of online training."""
 SEPARATE = {
     "trainer.v1.trainer_mode": "separate_async",
     "data.train_batch_size": 32,
@@ -355,7 +357,7 @@ OFFLINE = [
 @pytest.fixture
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Copy:
     made = projects(tmp_path, monkeypatch)
-    return lambda algorithm: made("verl", algorithm)
+    return lambda algorithm: made("verl", algorithm, **({} if algorithm == "sft" else SMALL))
 
 
 def put(config: Path, changes: Changes) -> None:

@@ -79,7 +79,7 @@ class Torture:
         self.variant, self.folder = variant, folder
         self.chance = random.Random(f"{SEED} {variant}")
         write(variant, folder)
-        (folder / "training_data.jsonl").write_text("{}\n" * 600)
+        (folder / "training_data.jsonl").write_text("{}\n" * 2000)
         self.schema = schema
         self.clean = self.heavy()
         self.files = {
