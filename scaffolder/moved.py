@@ -75,11 +75,17 @@ def _found_again(repository: Path, base: str, gone: Collection[str]) -> Iterator
     alike = RENAMED | dict(zip(listed[1::3], listed[2::3], strict=False))
     for path in sorted(gone):
         name = PurePosixPath(path).name
-        called = [each for each in there if PurePosixPath(each).name == name]
+        called = [each for each in there if name in (PurePosixPath(each).name, _package(each))]
         if path in alike:
             yield path, alike[path]
         elif "/" in path and len(called) == 1:
             yield path, called[0]
+
+
+def _package(path: str) -> str | None:
+    """The name that a package would have as a file."""
+    place = PurePosixPath(path)
+    return f"{place.parent.name}.py" if place.name == "__init__.py" else None
 
 
 def _modules(now: Mapping[str, str]) -> dict[str, str]:

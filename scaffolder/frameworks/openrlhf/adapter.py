@@ -126,7 +126,7 @@ class OpenRlhf(Framework):
         more = self.online_requirements if online else ()
         return plan.model_copy(
             update={
-                "requirements": [*plan.requirements, *more],
+                "gpu_requirements": list(more),
                 "compiled_requirements": list(self.compiled_requirements),
                 "generation": generation,
                 "generation_gpus": apart,
