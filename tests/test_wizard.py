@@ -144,7 +144,7 @@ def test_there_is_a_way_back_and_each_question_is_explained(tmp_path: Path) -> N
         ("program that trains", ""),
         ("Which framework", DOWN + ENTER),  # from TRL to verl
         ("Which algorithm.*reinforce_pp", "<" + ENTER),
-        (r"Which framework.*verl", "\x1b[A\x1b[A" + ENTER),  # custom, which has fewer
+        (r"Which framework.*verl", "\x1b[A" * 3 + ENTER),  # custom, which has fewer
         ("Which algorithm", DOWN + ENTER),
         ("How many machines", "?" + ENTER),
         ("train together", ""),
