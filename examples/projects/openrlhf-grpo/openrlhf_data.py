@@ -66,9 +66,8 @@ def written(settings: Settings, row: Row, tokenizer: Any, shown: Any) -> dict[st
     prompt, sides, tools = parts(settings, row)
     keys = settings.arguments.data
     if settings.online:
-        text = tokenizer.apply_chat_template(
-            prompt, tools=shown, tokenize=False, add_generation_prompt=True
-        )
+        how = {"tokenize": False, "add_generation_prompt": True, **settings.template_options}
+        text = tokenizer.apply_chat_template(prompt, tools=shown, **how)
         about = {name: settings.own[name] for name in ("rewards", "environment")}
         label = json.dumps({**json.loads(row[keys.label_key]), **about, "end": _ends(tokenizer)})
         return {keys.input_key: text, keys.label_key: label, "datasource": row["datasource"]}

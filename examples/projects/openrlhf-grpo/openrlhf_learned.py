@@ -120,7 +120,8 @@ class Taken:
             new = settings.arguments.rollout.max_new_tokens
             room = data.max_len - (new or 1)
             limit = Limit("data.max_len - rollout.max_new_tokens", room, "dropped")
-            self.found = Learned(AfterPrompt(tokenizer), tokenizer, limit, what="prompts")
+            asked = AfterPrompt(tokenizer, options=settings.template_options)
+            self.found = Learned(asked, tokenizer, limit, what="prompts")
         else:
             limit = Limit("data.max_len", data.max_len, "cut")
             judged = settings.algorithm == "rm"

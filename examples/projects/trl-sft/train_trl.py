@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import Any
 
 from rl_rollouts.errors import UserError, run
-from rl_rollouts.models.chat_masks import REFUSALS
 from rl_rollouts.rewards.checked import load_score
 from trl_checkpoints import check_output, marker, remove_broken, save_final, stopper
 from trl_checks import check_data, learn, learned_by, load_tokenizer
@@ -100,13 +99,11 @@ def build(run: Any, training: Any, model: Any, algorithm: Algorithm, tokenizer: 
             callbacks=[marker()],
             **online,
         )
-    except (*REFUSALS, RuntimeError) as error:
-        for path in filter(None, (run.data_path, held_out)):  # which row the template refuses
-            learn(run, training, tokenizer, algorithm, Path(path), every=True).demand()
-        raise refused(error) from error
     except UserError:
         raise
     except Exception as error:
+        for path in filter(None, (run.data_path, held_out)):  # first, is it a row that is refused?
+            learn(run, training, tokenizer, algorithm, Path(path), every=True).demand()
         raise refused(error) from error
 
 

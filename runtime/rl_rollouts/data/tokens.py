@@ -30,8 +30,9 @@ def counter(
         UserError: when there is no such tokenizer here, or it cannot chat.
     """
     try:
-        from jinja2 import TemplateError
         from transformers import AutoTokenizer
+
+        refusals = template_errors()
     except ImportError:
         raise UserError("transformers is not installed here", REMEDY) from None
     try:
@@ -49,12 +50,19 @@ def counter(
             encoded = tokenizer.apply_chat_template(
                 messages, tools=tools, chat_template=taken, return_dict=True
             )
-        except (TemplateError, TypeError, ValueError, LookupError, AttributeError) as error:
+        except refusals as error:
             said = " ".join(str(error).split()) or type(error).__name__
             raise SetAside(f"the chat template of the model refuses it: {said}") from None
         return len(encoded["input_ids"])
 
     return count
+
+
+def template_errors() -> tuple[type[Exception], ...]:
+    """What chat templates raise for a conversation that they were not made for."""
+    from jinja2 import TemplateError
+
+    return TemplateError, TypeError, ValueError, LookupError, AttributeError
 
 
 def rollout_counter(model: str | None) -> Callable[[Rollout], int] | None:

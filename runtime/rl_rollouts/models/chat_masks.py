@@ -12,13 +12,12 @@ from functools import partial
 from os.path import commonprefix
 from typing import Any, NamedTuple
 
-import jinja2
+from ..data.tokens import template_errors
 
 Chat = list[dict[str, Any]]
 EMPTY_THINK = re.compile(r"<think>\s*</think>\s*")
 REMEDY = "give the tokenizer a chat template with {% generation %} markers around what is learnt"
-REFUSALS = (jinja2.TemplateError, TypeError, ValueError, LookupError, AttributeError)
-"""What chat templates raise for a conversation that they were not made for."""
+REFUSALS = template_errors()
 
 
 class RowError(Exception):
