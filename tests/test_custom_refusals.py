@@ -79,7 +79,8 @@ def test_long_and_empty_rows_are_dropped_or_cut_and_counted(custom: Custom) -> N
 def test_check_only_says_what_will_be_run_and_writes_nothing(custom: Custom) -> None:
     code, out, _ = custom("--check_only", max_steps="null", epochs=2, micro_batch_size=2)
     assert code == 0
-    assert "steps    6 of 4 sequences = 2 sequences x 2 forward passes x 1 processes" in out
+    assert "steps    6 of 4 rows, 2 epoch(s)\n" in out
+    assert "step     2 sequences x 2 forward passes x 1 processes" in out
     assert "'<|im_end|>'" in out
     assert not Path("out").exists()
 

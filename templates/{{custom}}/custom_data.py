@@ -16,8 +16,10 @@ from torch.nn.utils.rnn import pad_sequence
 
 from custom_settings import Settings, processes
 from rl_rollouts.config import refuse
+from rl_rollouts.frameworks import custom
 from rl_rollouts.models.chat_masks import ChatTokenizer
 from rl_rollouts.models.learned import Learned, Limit
+from rl_rollouts.survey.forecast import measured
 from rl_rollouts.validate import Row, rows
 from rl_rollouts.values import KINDS
 
@@ -110,8 +112,8 @@ def summary(settings: Settings, data: Dataset) -> str:
     passes = f"{micro} {what} x {batch // (micro * world)} forward passes"
     if settings.packing:
         passes = f"at most {micro * settings.max_length} tokens a forward pass"
-    steps = f"{settings.total_steps(len(data.rows))} of {batch} {what} = {passes}"
-    return "\n".join([*data.found.lines(), f"steps    {steps} x {world} processes"])
+    steps = measured(custom, settings.model_dump(), data.found).steps_in_words()
+    return "\n".join([*data.found.lines(), *steps, f"step     {passes} x {world} processes"])
 
 
 @lru_cache(maxsize=2)

@@ -46,7 +46,7 @@ def judged(algorithm: str, answers: dict[str, Any], folder: Path, model: Path) -
     torture = Torture(made, project, schema)
     words = [str(PREPARE), "--input", str(SAMPLE), "--output", str(rows)]
     subprocess.run([sys.executable, *words], cwd=project, check=True, capture_output=True)
-    rows.write_bytes(rows.read_bytes() * 4)  # enough for a step of eight GPUs
+    rows.write_bytes(rows.read_bytes() * 16)  # enough for a step of two such machines
     torture.run(Judge(model, rows, folder), tally, BROKEN, SAME)
     return tally
 
