@@ -23,8 +23,8 @@ PROJECTS: tuple[tuple[str, dict[str, Any]], ...] = (
     ("sft", {"sharding": "fsdp2", "tuning": "lora"}),
     ("dpo", {"sharding": "zero3"}),
     ("kto", {"sharding": "ddp"}),
-    ("grpo", {"generation": "vllm_server"}),
-    ("rloo", {"generation": "vllm_colocate", "nodes": 2}),
+    ("grpo", {"generation": "vllm_server", "global_batch_size": 112}),
+    ("rloo", {"generation": "vllm_colocate", "nodes": 2, "global_batch_size": 128}),
 )
 BROKEN, SAME = 60, 10
 
@@ -46,7 +46,7 @@ def judged(algorithm: str, answers: dict[str, Any], folder: Path, model: Path) -
     torture = Torture(made, project, schema)
     words = [str(PREPARE), "--input", str(SAMPLE), "--output", str(rows)]
     subprocess.run([sys.executable, *words], cwd=project, check=True, capture_output=True)
-    rows.write_bytes(rows.read_bytes() * 16)  # enough for a step of two such machines
+    rows.write_bytes(rows.read_bytes() * 4)  # enough for a step of all GPUs
     torture.run(Judge(model, rows, folder), tally, BROKEN, SAME)
     return tally
 
