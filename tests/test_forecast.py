@@ -286,8 +286,11 @@ def test_new_warns_of_tools_where_nobody_is_asked(tmp_path: Path, scaffold: Comm
     words = ("--framework", "trl", "--algorithm", "grpo", "--rollouts", str(SHOP), "--yes")
     said = " ".join(scaffold("new", "p", *words, "--dry-run").stdout.split())
     assert "40 prompts have tools, and training will refuse them" in said
-    chosen = scaffold("new", "p", *words, "--dry-run", "--set", "rows_with_tools=drop").stdout
-    assert "prompts have tools" not in " ".join(chosen.split())
+    drop = (*words, "--dry-run", "--set", "rows_with_tools=drop")
+    chosen = " ".join(scaffold("new", "p", *drop).stdout.split())
+    assert "prompts have tools" not in chosen
+    assert "there are 20 prompts at most, and a step takes 32" in chosen
+    assert "note:" not in scaffold("new", "p", *drop, "--set", "global_batch_size=64").stdout
     custom = ("--framework", "custom", *words[2:], "--set", "rows_with_tools=environment")
     done = scaffold("new", "p", *custom)
     assert done.returncode == 2 and "rows_with_tools can be: refuse, drop" in done.stderr
@@ -298,7 +301,7 @@ ODD: tuple[Any, ...] = (
 )  # fmt: skip
 
 
-@pytest.mark.parametrize("name", ["trl-sft", "custom-sft", "verl-grpo"])
+@pytest.mark.parametrize("name", ["trl-sft", "custom-sft", "verl-grpo", "openrlhf-grpo"])
 def test_whatever_stands_in_a_config_is_calculated_with_or_refused(name: str) -> None:
     framework = name.partition("-")[0]
     file = ROOT / "examples" / "projects" / name / f"{framework}_config.yaml"

@@ -64,12 +64,24 @@ def show_outlook(spec: "ProjectSpec", plan: "Plan") -> None:
     print()
 
 
-def show_tools(spec: "ProjectSpec") -> None:
-    """What will stop online training, where nobody was asked about rows with tools."""
+def show_stops(spec: "ProjectSpec", plan: "Plan", found: "Inspection | None") -> None:
+    """What a glance sees that will stop online training, where nobody was asked."""
     from scaffolder import rollouts
 
-    if found := rollouts.tools_to_choose(spec.model_dump()):
-        with_tools, ways = found
+    if choice := rollouts.tools_to_choose(spec.model_dump()):
+        with_tools, ways = choice
         choices = " or ".join(f"--set rows_with_tools={way}" for way in ways if way != "refuse")
-        said = f"{with_tools:,} prompts have tools, and training will refuse them: {choices}."
-        print(textwrap.fill(f"note: {said}", WIDTH, break_long_words=False, break_on_hyphens=False))
+        _note(f"{with_tools:,} prompts have tools, and training will refuse them: {choices}.")
+    elif found and plan.responses:
+        left = found.summary["tasks"]["asked"]
+        left -= found.with_tools if spec.rows_with_tools == "drop" else 0
+        step = plan.global_batch_size * plan.updates // plan.responses
+        if left < step:
+            _note(
+                f"there are {left:,} prompts at most, and a step takes {step:,}: training will "
+                "stop. Give more rollouts, or a smaller batch: --set global_batch_size=..."
+            )
+
+
+def _note(text: str) -> None:
+    print(textwrap.fill(f"note: {text}", WIDTH, break_long_words=False, break_on_hyphens=False))

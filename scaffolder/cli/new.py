@@ -77,7 +77,7 @@ def new(
             return
         if dry_run or not asking:
             summary.show(chosen.target, chosen.spec, chosen.plan, found)
-            glance.show_tools(chosen.spec)
+            glance.show_stops(chosen.spec, chosen.plan, found)
         if dry_run:
             print("\n".join(project.files))
             print(f"\n{len(project.files)} files. Nothing was written (--dry-run).")
