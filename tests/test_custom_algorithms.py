@@ -157,7 +157,7 @@ PAIRS = [
 def test_dpo_learns_to_prefer(custom: Custom) -> None:
     write_rows(PAIRS)
     code, out, _ = custom(algorithm="dpo", max_steps=20, learning_rate=2e-3, packing=True)
-    assert code == 0 and "dpo in 1 process(es)" in out and " pairs" in out
+    assert code == 0 and "dpo in 1 process(es)" in out
     first, last = log()[0], log()[-1]
     assert first["loss"] == pytest.approx(math.log(2), abs=1e-5)
     assert last["loss"] < 0.3 and last["rewards/accuracies"] == 1.0
