@@ -160,6 +160,9 @@ NEAREST: Mapping[str, tuple[str, ...]] = {
     "vllm_server": ("vllm_async", "vllm_colocate", "sglang_colocate", "transformers"),
     "vllm_async": ("vllm_server", "vllm_colocate", "sglang_colocate", "transformers"),
     "transformers": ("vllm_colocate", "vllm_server", "sglang_colocate", "vllm_async"),
+    "environment": ("drop", "refuse"),
+    "drop": ("refuse",),
 }
 """What is nearest to each word by what it means, the nearest first: algorithms by the data they
-read and what they compare, tuning and sharding by what they keep in memory, generation by where."""
+read and what they compare, tuning and sharding by what they keep in memory, generation by where,
+rows with tools by how many are learned from."""

@@ -39,6 +39,7 @@ def test_only_what_follows_from_others_can_be() -> None:
         (("sft", "--sharding", "zero3"), "custom"),
         (("sft", "--tuning", "qlora", "--sharding", "ddp"), "custom"),
         (("grpo", "--generation", "transformers", "--sharding", "zero2"), "verl"),
+        (("grpo", "--set", "rows_with_tools=environment"), "verl"),
     ],
 )
 def test_the_nearest_that_is_named_is_taken(

@@ -179,12 +179,16 @@ def nearest(spec: "ProjectSpec") -> str:
         or value != getattr(spec, name)
         or value != type(spec).model_fields[name].default
     }
-    return " ".join(
-        f"--{name} {shlex.quote(str(value))}" if value is not None else f"--set {name}=null"
-        for name, value in shown.items()
-    )
+    return " ".join(_typed(name, value) for name, value in shown.items())
 
 
+def _typed(name: str, value: str | None) -> str:
+    if value is None:
+        return f"--set {name}=null"
+    return f"--set {name}={value}" if name in WITHOUT_FLAG else f"--{name} {shlex.quote(str(value))}"
+
+
+WITHOUT_FLAG = ("rows_with_tools",)
 ALWAYS_SHOWN = ("framework", "algorithm", "topology", "pattern")
 
 
@@ -211,6 +215,7 @@ WEIGHTS = {
     "tuning": 2,
     "sharding": 1,
     "generation": 1,
+    "rows_with_tools": 1,
 }
 
 
