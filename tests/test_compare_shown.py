@@ -19,13 +19,13 @@ from test_wizard import CTRL_C, DOWN, ENTER, start
 # How it is shown
 
 
-def test_without_anything_all_frameworks_stand_side_by_side(scaffold: Command) -> None:
+def test_without_anything_all_frameworks_stand_below_each_other(scaffold: Command) -> None:
     shown = scaffold("compare").stdout
     assert scaffold("compare", "--yes").stdout == shown
     for framework in discover().values():
         assert framework.title in shown and framework.version in shown
     for criterion in [*WISHES, *(fact.criterion for each in offered() for fact in each.facts)]:
-        assert f"│ {criterion} " in shown
+        assert f"\n{criterion}\n" in shown
     cited = {int(number) for number in re.findall(r"\[(\d+)\]", shown)}
     noted = {int(number) for number in re.findall(r"^\[(\d+)\] .", shown, re.MULTILINE)}
     assert cited == noted == set(range(1, len(noted) + 1))
@@ -42,6 +42,9 @@ def test_it_fits_the_terminal_but_for_the_commands(
     wide = [line for line in lines if len(line) > columns]
     assert all(line.startswith("  rl-scaffolder new ") for line in wide)
     assert not any("…" in line for line in lines)
+    words = {word for each in discover().values() for word in each.generations}
+    said = re.findall(r"\w*_\w*", " ".join(lines))
+    assert arguments or words <= set(said), "no word is cut"
 
 
 NULLABLE = {"type": ["string", "null"]}

@@ -1,4 +1,4 @@
-"""How a comparison is shown: a table, a verdict for each framework, JSON.
+"""How a comparison is shown: criterion by criterion, a verdict for each framework, JSON.
 
 Facts carry the number of a footnote, which has their source and date.
 """
@@ -55,26 +55,19 @@ class Footnotes:
 
 
 def show_table(frameworks: "Sequence[Framework]", rows: "Sequence[Row]") -> None:
-    """Frameworks side by side."""
-    from scaffolder.cli.output import print_table
+    """Criterion by criterion, a line for each framework."""
     from scaffolder.frameworks import Fact
 
-    notes = Footnotes()
-    cells = [
-        [
-            row.criterion,
-            *(
-                GRADES[cell.grade] + notes.cite(cell) if isinstance(cell, Fact) else cell or "-"
-                for cell in row.cells
-            ),
-        ]
-        for row in rows
-    ]
-    print_table(
-        ["", *(f"{each.title}\n{each.version}" for each in frameworks)],
-        cells,
-        unbroken="",
-    )
+    notes, titles = Footnotes(), [each.title for each in frameworks]
+    _say(", ".join(f"{each.title} {each.version}" for each in frameworks))
+    widest = max(map(len, titles))
+    for row in rows:
+        print(f"\n{row.criterion}")
+        for title, cell in zip(titles, row.cells, strict=True):
+            said = cell or "-"
+            if isinstance(cell, Fact):
+                said = GRADES[cell.grade] + notes.cite(cell)
+            _say(f"  {title:<{widest}}  {said}", indent=widest + 4)
     notes.show()
 
 

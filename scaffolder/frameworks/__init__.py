@@ -185,7 +185,9 @@ def nearest(spec: "ProjectSpec") -> str:
 def _typed(name: str, value: str | None) -> str:
     if value is None:
         return f"--set {name}=null"
-    return f"--set {name}={value}" if name in WITHOUT_FLAG else f"--{name} {shlex.quote(str(value))}"
+    return (
+        f"--set {name}={value}" if name in WITHOUT_FLAG else f"--{name} {shlex.quote(str(value))}"
+    )
 
 
 WITHOUT_FLAG = ("rows_with_tools",)
