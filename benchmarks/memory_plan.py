@@ -5,7 +5,8 @@
 
 Fake tensors have shapes and no storage, so no GPU and little memory are needed. What is seen is
 what torch allocates for weights, gradients, AdamW and activations of the custom trainer's set-up
-(float32 states, bfloat16 computation, float32 sums, activation checkpointing, the head in chunks).
+(float32 states, bfloat16 computation, float32 sums, activation checkpointing, the head in chunks),
+with gradients of two micro batches accumulated.
 Not seen are CUDA's context, fragmentation and the buffers of NCCL: `memory.OVERHEAD` of the plan.
 It is no measurement on a GPU.
 """
@@ -89,7 +90,8 @@ def tracked(size: str, rows: int, world: int) -> dict[str, float]:
             for step in range(2):
                 if step:
                     tracker.reset_mod_stats()
-                policy(batch).sum().backward()
+                for _ in range(step + 1):  # the first makes the states, the second accumulates
+                    policy(batch).sum().backward()
                 optimizer.step()
                 optimizer.zero_grad()
         peak = max(each["Total"] for each in tracker.get_tracker_snapshot("peak").values())

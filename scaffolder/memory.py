@@ -43,6 +43,8 @@ class TrainingCost:
     """Whether each token is scored over the vocabulary; a reward model gives one number."""
     logit_tokens: int | None = None
     """Tokens scored at a time, where that is not a whole micro batch."""
+    head_sum_bytes: float = 0
+    """Of a weight of the head, where its gradient is summed over what is scored at a time."""
     model_parallel: int = 1
     """GPUs that share one copy of the model and the work on each row (megatron)."""
     autocast: bool = False
@@ -108,6 +110,7 @@ def estimate_memory(
     again = tokens * (6 * shape.ffn + 14 * shape.hidden) * 2 / cost.model_parallel
     scored = min(tokens, cost.logit_tokens or tokens) if cost.has_logits else 0
     logits = scored * shape.vocabulary * LOGIT_BYTES / cost.model_parallel
+    head = logits + cost.head_sum_bytes * shape.vocabulary * shape.hidden
     weights = billions * 1e9
     fixed, layer, end = _gathered(weights, shape, cost, sharding, processes)
     cache = generated * spec.sequence_length * shape.layers * 4 * shape.kv_heads * shape.head_dim
@@ -115,7 +118,7 @@ def estimate_memory(
         states=round(weights * cost.state_bytes(sharding, processes) / GIB, 2),
         activations=round((kept + again) / GIB, 2),
         logits=round(logits / GIB, 2),
-        working=round(max(fixed + kept + max(layer + again, logits), end, cache) / GIB, 2),
+        working=round(max(fixed + kept + max(layer + again, head), end, cache) / GIB, 2),
         generation=round(reserved, 2),
     )
 
@@ -126,14 +129,14 @@ def _gathered(
     """Bytes beside states: all through a step, while a layer is in work, and at the very end.
 
     Sharded, embedding and head are one group that stays gathered (2 bytes a weight), with the
-    head's gradient (2); at the end both have gradients (2) and float32 sums of them (4). A layer is
-    there twice, since the next one is fetched meanwhile (4), with its gradient (2) and sum (4).
+    head's gradient (2); at the end gradients of both (2) become float32 sums (4). A layer is there
+    twice, since the next one is fetched meanwhile (4), with its gradient (2) and sum (4).
     """
     trained = cost.gradient_bytes >= 1
     if sharding in {"fsdp2", "zero3"} and processes > 1:
         layer, head = (weights - shape.root) / shape.layers, shape.vocabulary * shape.hidden
         fixed = 2.0 * shape.root + (2.0 * head if trained else 0)
-        return fixed, max(0.0, layer) * (10 if trained else 4), shape.root * 8.0 * trained
+        return fixed, max(0.0, layer) * (10 if trained else 4), shape.root * 6.0 * trained
     fixed = 2.0 * weights if cost.autocast and sharding != "zero2" else 0.0
     # The buckets in which DDP sums gradients are a copy of them.
     buckets = weights * cost.gradient_bytes if sharding == "ddp" and processes > 1 else 0.0

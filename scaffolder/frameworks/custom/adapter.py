@@ -19,7 +19,12 @@ GENERATED = 32
 """Responses that transformers writes at once (AT_ONCE of custom_rollouts.py)."""
 # Master weights, gradients and AdamW in float32.
 COST = TrainingCost(
-    weight_bytes=4, gradient_bytes=4, optimizer_bytes=8, logit_tokens=LOSS_CHUNK, autocast=True
+    weight_bytes=4,
+    gradient_bytes=4,
+    optimizer_bytes=8,
+    logit_tokens=LOSS_CHUNK,
+    head_sum_bytes=4,
+    autocast=True,
 )
 KL_COEFFICIENTS = {"dpo": 0.1, "grpo": 0.0}
 """Above 0 the model that it was is kept as well."""
