@@ -87,13 +87,12 @@ def tracked(size: str, rows: int, world: int) -> dict[str, float]:
         batch = torch.zeros(rows, TOKENS, dtype=torch.long)
         policy.train()
         with tracker:
-            for step in range(2):
-                if step:
-                    tracker.reset_mod_stats()
-                for _ in range(step + 1):  # the first makes the states, the second accumulates
-                    policy(batch).sum().backward()
-                optimizer.step()
-                optimizer.zero_grad()
+            for micro in range(3):  # the first makes the states, the others accumulate
+                policy(batch).sum().backward()
+                tracker.reset_mod_stats()
+                if micro != 1:
+                    optimizer.step()
+                    optimizer.zero_grad()
         peak = max(each["Total"] for each in tracker.get_tracker_snapshot("peak").values())
     weights = sum(parameter.numel() for parameter in policy.parameters())
     return {"states": weights * 16 / world / 2**30, "peak": peak / 2**30}

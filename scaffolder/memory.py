@@ -107,7 +107,9 @@ def estimate_memory(
     shape = shape_of(spec.model) or fitted(billions)
     tokens = micro_batch * cost.sequences_per_row * spec.sequence_length
     kept = tokens * shape.layers * shape.hidden * 2 / cost.model_parallel
-    again = tokens * (6 * shape.ffn + 14 * shape.hidden) * 2 / cost.model_parallel
+    attended = shape.heads * shape.head_dim
+    width = 6 * shape.ffn + 6 * shape.hidden + 8 * attended
+    again = tokens * width * 2 / cost.model_parallel
     scored = min(tokens, cost.logit_tokens or tokens) if cost.has_logits else 0
     logits = scored * shape.vocabulary * LOGIT_BYTES / cost.model_parallel
     head = logits + cost.head_sum_bytes * shape.vocabulary * shape.hidden
