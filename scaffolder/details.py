@@ -43,6 +43,8 @@ def _missing(name: str, spec: ProjectSpec) -> str:
         return "all weights are trained, and no adapter; --tuning lora has one"
     if name == "temperature" and spec.algorithm in OFFLINE:
         return f"{spec.algorithm} generates nothing"
+    if name == "loss":
+        return f"only grpo has it; what the loss of {spec.algorithm} is a mean over is part of it"
     if name == "kl_coefficient":
         return f"{spec.algorithm} of {spec.framework} has no KL term"
     return f"{spec.framework} has no such setting for {spec.algorithm}"

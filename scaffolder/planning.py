@@ -154,7 +154,8 @@ class _Arithmetic:
         """Responses that the trainer itself writes at once, on one GPU."""
         if self.generation != "transformers":
             return 0
-        return self.trainer.generated_at_once or self.batch // self.data_parallel
+        at_once = self.trainer.generated_at_once
+        return self.batch // self.data_parallel if at_once is None else at_once
 
     def _parallel_reasons(self) -> Iterable[str]:
         shared = self.trainer.cost.model_parallel

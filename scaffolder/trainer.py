@@ -29,8 +29,8 @@ class Trainer:
     """To one prompt, where the algorithm decides that and not the user."""
     copied_to_generate: bool = False
     """Whether each of several processes holds the whole model once more where no engine is."""
-    generated_at_once: int = 0
-    """Responses that a process writes at once where no engine is; 0: all of its step."""
+    generated_at_once: int | None = None
+    """Responses that a process writes at once where no engine is; None: all of its step."""
     smallest_micro_batch: int = 1
     schedulers: Sequence[Scheduler] = SCHEDULERS
     """Offered, where there is one."""

@@ -97,7 +97,7 @@ BATCHES = [
         micro(),
     ),
     Rule(
-        "grpo",
+        "rloo",
         micro(actor_rollout_ref__ref__log_prob_micro_batch_size_per_gpu=None),
         "is not set",
         micro(),
@@ -438,7 +438,7 @@ def test_held_out_rows_that_are_there(project: Copy) -> None:
 
 
 def test_a_reference_model_that_stays_on_the_gpus_is_a_note(project: Copy) -> None:
-    folder = project("grpo")
+    folder = project("rloo")
     put(folder / CONFIG, {f"{REF}.fsdp_config.param_offload": False})
     assert any("the reference model of the KL term" in each.problem for each in check(folder))
     assert heavy(folder) == []
