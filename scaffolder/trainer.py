@@ -25,6 +25,8 @@ class Trainer:
     """Share of a GPU that a generation engine on it may use."""
     engine_sleeps: bool = False
     """Whether that engine gives its memory back while the trainer works."""
+    states_rest: bool = False
+    """Whether weights and states can leave the GPU while the engine works."""
     responses: int | None = None
     """To one prompt, where the algorithm decides that and not the user."""
     copied_to_generate: bool = False
@@ -37,3 +39,11 @@ class Trainer:
     whole_epochs: bool = False
     unavailable: Mapping[str, str] = field(default_factory=dict)
     """Why it has no such thing as one of the `Details`, where there is more to say."""
+
+    def engine_takes(self, gpu_memory: float) -> tuple[float, float]:
+        """GiB that an engine on a GPU of the trainer keeps, and that it takes only while it works,
+        beside states."""
+        share = self.engine_share * gpu_memory
+        if self.engine_sleeps:
+            return 0.0, 0.0 if self.states_rest else share
+        return share, 0.0

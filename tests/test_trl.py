@@ -23,7 +23,7 @@ PLANNED = {
 }
 CHOSEN = {
     *("max_length", "num_train_epochs", "report_to", "num_generations", "max_completion_length"),
-    *("beta", "temperature", "seed"),
+    *("beta", "temperature", "seed", "loss_type"),
 }
 
 

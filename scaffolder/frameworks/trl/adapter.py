@@ -142,6 +142,8 @@ class Trl(Framework):
             ),
             shardings=("ddp",) if spec.tuning == "qlora" else self.shardings,
             engine_share=ENGINE_SHARE,
+            # Awake again, an engine is sent all weights anew, which are not in 4 bits.
+            engine_sleeps=spec.tuning != "qlora",
             # With one row there is no second one to estimate the KL with, and KTOTrainer refuses.
             smallest_micro_batch=2 if spec.algorithm == "kto" else 1,
         )
