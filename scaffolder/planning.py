@@ -253,3 +253,5 @@ class _Arithmetic:
                 "GPUs: the model needs no more; --set generation_gpus=... takes another number."
             )
         yield from details.unused(spec, self.trainer)
+        if self.online:
+            yield from details.followed(spec, self.trainer, self.batch)

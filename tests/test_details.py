@@ -169,10 +169,22 @@ def test_a_model_that_is_held_to_what_it_was_is_kept_twice() -> None:
         assert held.states / free.states == pytest.approx(20 / 16, abs=0.01)
 
 
-def test_evaluations_make_whole_groups(tmp_path: Path) -> None:
-    answers = {"eval_steps": 10, "num_generations": 6, "gpus_per_node": 4, "global_batch_size": 12}
-    config = config_of(variant("trl", "grpo", model="org/m-0.6b", **answers), tmp_path)
-    assert (config.get("per_device_eval_batch_size") * 4) % 6 == 0
+@pytest.mark.parametrize("framework", ["trl", "verl", "openrlhf"])
+def test_online_training_follows_held_out_prompts_and_says_what_that_costs(
+    framework: str, tmp_path: Path
+) -> None:
+    limits = {
+        "trl": {"num_generations_eval": 1, "eval_data_path": "training_data.eval.jsonl"},
+        "verl": {"data.val_max_samples": 256, "trainer.val_before_train": False},
+        "openrlhf": {"eval.n_samples_per_prompt": 1},
+    }
+    usual = variant(framework, "grpo", model="org/m-0.6b")
+    config = config_of(usual, tmp_path)
+    assert usual.plan and config.get(KEYS[framework]["eval_steps"][0]) == 20
+    assert {key: config.get(key) for key in limits[framework]} == limits[framework]
+    assert any("up to 5 % more responses" in note for note in usual.plan.notes)
+    without = variant(framework, "grpo", model="org/m-0.6b", eval_steps=0).plan
+    assert without and not any("held-out" in note for note in without.notes)
 
 
 def test_what_has_no_effect_is_said() -> None:

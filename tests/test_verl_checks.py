@@ -288,12 +288,6 @@ NAMES = [
     Rule("grpo", {"data.tokenizer": "none"}, "none is a text to YAML", {"data.tokenizer": None}),
     Rule(
         "grpo",
-        {"trainer.test_freq": 10},
-        "training_data.eval.jsonl has none",
-        {"trainer.test_freq": -1},
-    ),
-    Rule(
-        "grpo",
         {"trainer.n_gpus_per_node": 4},
         "is 4, and 8 was planned",
         {"trainer.n_gpus_per_node": 8},
@@ -430,10 +424,12 @@ def test_too_few_rows(project: Copy, algorithm: str, what: str) -> None:
     assert f"there are 3 {what}, and a step takes 32 {what}" in only(folder).problem
 
 
-def test_held_out_rows_that_are_there(project: Copy) -> None:
+def test_held_out_rows_are_there_where_they_are_followed(project: Copy) -> None:
     folder = project("grpo")
-    put(folder / CONFIG, {"trainer.test_freq": 10})
-    (folder / "training_data.eval.jsonl").write_text("{}\n")
+    assert heavy(folder) == []
+    (folder / "training_data.eval.jsonl").write_text("")
+    assert "training_data.eval.jsonl has none" in only(folder).problem
+    put(folder / CONFIG, {"trainer.test_freq": -1})
     assert heavy(folder) == []
 
 

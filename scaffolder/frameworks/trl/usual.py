@@ -46,7 +46,7 @@ def details(spec: ProjectSpec) -> Details:
         temperature=1.0 if online else None,
         lora_rank=None if spec.tuning == "full" else LORA_RANK,
         save_steps=20 if online else 100,  # a step of an online algorithm takes minutes
-        eval_steps=0,
+        eval_steps=20 if online else 0,
         seed=42,
     )
 
