@@ -131,6 +131,13 @@ def updates(run: Run) -> Any:
     return 1 if run.online else None
 
 
+def eval_steps(run: Run) -> Any:
+    """0 where a switch leaves them out."""
+    if run.framework == "trl":
+        return run.keys["eval_steps"] if run.keys["eval_strategy"] != "no" else 0
+    return run.keys.get({"verl": "trainer.test_freq", "openrlhf": "eval.steps"}.get(run.framework))
+
+
 def named(name: str) -> Callable[[Run], Any]:
     return lambda run: run.meant(name)
 
@@ -156,6 +163,7 @@ SETTINGS: Mapping[str, tuple[str, Callable[[Run], Any]]] = {
     "completion_length": ("Longest response, tokens", named("completion_length")),
     "epochs": ("Passes over the data", named("epochs")),
     "save_steps": ("Steps between checkpoints", named("save_steps")),
+    "eval_steps": ("Steps between evaluations on what is held out; 0 or -1: none", eval_steps),
 }
 """By the names that `defaults.yaml` has for them."""
 

@@ -173,7 +173,7 @@ def test_a_model_that_is_held_to_what_it_was_is_kept_twice() -> None:
 def test_online_training_follows_held_out_prompts_and_says_what_that_costs(
     framework: str, tmp_path: Path
 ) -> None:
-    limits = {
+    limits: dict[str, dict[str, Any]] = {
         "trl": {"num_generations_eval": 1, "eval_data_path": "training_data.eval.jsonl"},
         "verl": {"data.val_max_samples": 256, "trainer.val_before_train": False},
         "openrlhf": {"eval.n_samples_per_prompt": 1},
