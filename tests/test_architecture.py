@@ -29,7 +29,7 @@ MAY_IMPORT = {
     "memory": {"machine", "numbers", "shapes", "spec", "vocabulary"},
     "plan": {"memory", "vocabulary"},
     "trainer": {"memory", "plan", "vocabulary"},
-    "details": {"plan", "spec", "trainer", "vocabulary"},
+    "details": {"batches", "plan", "spec", "trainer", "vocabulary"},
     "instead": {"errors"},
     "nearby": {"errors", "frameworks", "instead", "numbers", "plan", "spec", "vocabulary"},
     "planning": {
