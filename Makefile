@@ -50,6 +50,7 @@ examples: $(VENV)/all ## write the samples, rendered projects, tables and pictur
 	$(BIN)/python examples/make_rollouts.py
 	$(BIN)/python examples/render_projects.py
 	$(BIN)/python examples/readme_table.py
+	$(BIN)/python examples/defaults_page.py
 	$(BIN)/python examples/picture.py
 
 bench: $(VENV)/all ## measure data preparation on 1 GB, and the custom trainer (about twenty minutes)

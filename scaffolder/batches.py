@@ -8,6 +8,8 @@ RESPONSES = 256
 and more."""
 RESPONSES_OF_A_GPU = 32
 """At least: with fewer it waits more than it computes."""
+HELD_OUT = 256
+"""Held-out prompts that are answered at an evaluation while training, at most, once each."""
 
 
 def rows_of_a_step(step: int) -> int:

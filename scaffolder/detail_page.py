@@ -1,6 +1,6 @@
 """The page of the wizard on which learning rate, lengths and the like can be changed."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -10,11 +10,12 @@ from scaffolder.errors import UserError
 from scaffolder.explained import ANSWERS
 from scaffolder.resolving import Resolved
 from scaffolder.spec import DETAILS
-from scaffolder.vocabulary import SCHEDULERS, WORDS
+from scaffolder.vocabulary import LOSSES, SCHEDULERS, WORDS
 
 PLANNED = ("epochs", "global_batch_size", "sequence_length")
 SAMPLED = ("num_generations", "completion_length", "thinking")
 """Of algorithms that generate."""
+CHOICES: Mapping[str, Sequence[str]] = {"scheduler": SCHEDULERS, "loss": LOSSES}
 NO = "no"
 
 
@@ -63,8 +64,8 @@ class DetailPage:
         about = ANSWERS[name]
         question = f"{name}: {about.short.rstrip('.')}?"
         judge = partial(self._problem_with, name, others)
-        if name == "scheduler":
-            titles: dict[str, str] = {word: f"{word}: {WORDS[word]}" for word in SCHEDULERS}
+        if name in CHOICES:
+            titles = {word: f"{word}: {WORDS[word]}" for word in CHOICES[name]}
             value = self._talk.select(question, titles, now, about.more)
             if problem := judge(value):
                 self._talk.say(f"! {problem}")

@@ -4,6 +4,7 @@ and what a framework does not have is refused."""
 from collections.abc import Iterator
 
 from scaffolder import spec as specs
+from scaffolder.batches import HELD_OUT
 from scaffolder.plan import TrainingRun
 from scaffolder.spec import DETAILS, ProjectSpec
 from scaffolder.trainer import Trainer
@@ -43,6 +44,8 @@ def _missing(name: str, spec: ProjectSpec) -> str:
         return "all weights are trained, and no adapter; --tuning lora has one"
     if name == "temperature" and spec.algorithm in OFFLINE:
         return f"{spec.algorithm} generates nothing"
+    if name == "loss":
+        return f"only grpo has it; what the loss of {spec.algorithm} is a mean over is part of it"
     if name == "kl_coefficient":
         return f"{spec.algorithm} of {spec.framework} has no KL term"
     return f"{spec.framework} has no such setting for {spec.algorithm}"
@@ -56,3 +59,18 @@ def unused(spec: ProjectSpec, trainer: Trainer) -> Iterator[str]:
     elif "num_generations" in said and trainer.responses not in {None, spec.num_generations}:
         words = f"{spec.algorithm} takes {trainer.responses} response to a prompt"
         yield f"{words}: num_generations has no effect."
+
+
+def followed(spec: ProjectSpec, trainer: Trainer, responses: int) -> Iterator[str]:
+    """What it costs to follow held-out prompts.
+
+    Args:
+        responses: of an optimizer step.
+    """
+    each = chosen(spec, trainer).eval_steps
+    if each:
+        share = 100 * HELD_OUT / each / responses
+        yield (
+            f"Each {each} steps at most {HELD_OUT} held-out prompts are answered too, up to "
+            f"{share:.2g} % more responses; --set eval_steps=0 leaves them out."
+        )

@@ -45,7 +45,7 @@ ANSWERS = {
         "a model that judges. The others generate while they train, from the prompts alone, and "
         "need a reward in code (rewards.py).",
         "Which algorithm?",
-        ("method", "loss"),
+        ("method",),
     ),
     "topology": Answer(
         "Where the GPUs are.",
@@ -211,6 +211,13 @@ ANSWERS = {
         "How strongly the model is held to what it was.",
         "The weight of the KL term; beta of dpo and kto. Above 0 a copy of the model is kept.",
         also=("kl", "beta", "kl_coef"),
+    ),
+    "loss": Answer(
+        "What the loss of grpo is a mean over.",
+        "token_mean: all tokens of a step count alike, so what is long counts more; the default of "
+        "each framework. response_mean: each response counts alike, as in the paper of GRPO, and a "
+        "long wrong one is held against the model less for each of its tokens.",
+        also=("loss_type", "loss_agg_mode"),
     ),
     "temperature": Answer(
         "At which responses are sampled in training.",

@@ -96,12 +96,14 @@ def estimate_memory(
     sharding: Sharding,
     processes: int,
     reserved: float = 0,
+    awake: float = 0,
     generated: int = 0,
 ) -> Memory:
     """Peak memory of one GPU.
 
     Args:
         reserved: GiB that generation on the same GPU keeps for itself.
+        awake: GiB that it takes beside states, and gives back while the trainer works.
         generated: responses that the trainer itself writes at once, whose keys and values it keeps.
     """
     shape = shape_of(spec.model) or fitted(billions)
@@ -116,11 +118,12 @@ def estimate_memory(
     weights = billions * 1e9
     fixed, layer, end = _gathered(weights, shape, cost, sharding, processes)
     cache = generated * spec.sequence_length * shape.layers * 4 * shape.kv_heads * shape.head_dim
+    step = max(fixed + kept + max(layer + again, head), end, cache) / GIB
     return Memory(
         states=round(weights * cost.state_bytes(sharding, processes) / GIB, 2),
         activations=round((kept + again) / GIB, 2),
         logits=round(logits / GIB, 2),
-        working=round(max(fixed + kept + max(layer + again, head), end, cache) / GIB, 2),
+        working=round(max(step, awake), 2),
         generation=round(reserved, 2),
     )
 

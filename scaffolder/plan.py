@@ -5,7 +5,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict
 
 from scaffolder.memory import Memory
-from scaffolder.vocabulary import DatasetKind, Generation, Scheduler, Sharding
+from scaffolder.vocabulary import DatasetKind, Generation, Loss, Scheduler, Sharding
 
 
 class Server(BaseModel):
@@ -53,6 +53,7 @@ class Details(BaseModel):
     scheduler: Scheduler | None = None
     warmup: float | None = None
     kl_coefficient: float | None = None
+    loss: Loss | None = None
     temperature: float | None = None
     lora_rank: int | None = None
     save_steps: int | None = None

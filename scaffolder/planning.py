@@ -58,7 +58,7 @@ class _Arithmetic:
         self.world = max(1, self.nodes * self.per_node)
         self.data_parallel = max(1, self.world // trainer.cost.model_parallel)
         self.responses = trainer.responses or spec.num_generations
-        self.reserved = self._reserved()
+        self.reserved, self.awake = self._taken()
         self.batch = spec.global_batch_size or self._usual_batch()
         self.sharding = spec.sharding or self._fitting_sharding()
 
@@ -114,13 +114,12 @@ class _Arithmetic:
             return spec.nodes - 1, spec.gpus_per_node
         return 1, spec.gpus_per_node - self.engine_gpus
 
-    def _reserved(self) -> float:
-        """GiB of each training GPU that generation keeps."""
+    def _taken(self) -> tuple[float, float]:
+        """GiB of each training GPU that generation keeps, and that it takes only while it works."""
         if self.generation in COLOCATED:
-            awake = not self.trainer.engine_sleeps
-            return self.trainer.engine_share * self.spec.gpu_memory if awake else 0.0
+            return self.trainer.engine_takes(self.spec.gpu_memory)
         copied = self.trainer.copied_to_generate and self.generation == "transformers"
-        return served_gib(self.billions or 0) if copied and self.world > 1 else 0.0
+        return (served_gib(self.billions or 0) if copied and self.world > 1 else 0.0), 0.0
 
     def _usual_batch(self) -> int:
         if self.online:
@@ -147,6 +146,7 @@ class _Arithmetic:
             sharding=sharding or self.sharding,
             processes=self.world,
             reserved=self.reserved,
+            awake=self.awake,
             generated=self._generated(),
         )
 
@@ -154,7 +154,8 @@ class _Arithmetic:
         """Responses that the trainer itself writes at once, on one GPU."""
         if self.generation != "transformers":
             return 0
-        return self.trainer.generated_at_once or self.batch // self.data_parallel
+        at_once = self.trainer.generated_at_once
+        return self.batch // self.data_parallel if at_once is None else at_once
 
     def _parallel_reasons(self) -> Iterable[str]:
         shared = self.trainer.cost.model_parallel
@@ -215,12 +216,13 @@ class _Arithmetic:
         spec, billions = self.spec, self.billions
         if billions is None or self.per_node < 1:
             return
-        states, room = self._memory(1).states, spec.gpu_memory - self.reserved
+        taken = max(self.reserved, self.awake)
+        states, room = self._memory(1).states, spec.gpu_memory - taken
         if states <= room:
             return
         what = "all weights" if spec.tuning == "full" else f"adapters ({spec.tuning})"
         where = f"each of {self.world} GPUs" if self.world > 1 else "the one GPU"
-        kept = f" beside {gib(self.reserved)} that generation takes" if self.reserved else ""
+        kept = f" beside {gib(taken)} that generation takes" if taken else ""
         yield (
             f"training {what} of {spec.model}, {billions:g} billion, takes {gib(states)} of "
             f"{where} for weights, gradients and optimizer states{kept}, and a GPU has "
@@ -251,3 +253,5 @@ class _Arithmetic:
                 "GPUs: the model needs no more; --set generation_gpus=... takes another number."
             )
         yield from details.unused(spec, self.trainer)
+        if self.online:
+            yield from details.followed(spec, self.trainer, self.batch)

@@ -13,6 +13,7 @@ from scaffolder.explained import meant
 from scaffolder.vocabulary import (
     Algorithm,
     Generation,
+    Loss,
     Pattern,
     RowsWithTools,
     Scheduler,
@@ -128,6 +129,8 @@ class Details(_Answers):
     kl_coefficient: float | None = Field(default=None, ge=0, le=100)
     """How strongly the model is held to the one that it was: the weight of the KL term, and beta of
     dpo and kto."""
+    loss: Loss | None = None
+    """What the loss of grpo is a mean over."""
     temperature: float | None = Field(default=None, gt=0, le=10)
     """At which responses are sampled in training."""
     lora_rank: int | None = Field(default=None, ge=1, le=512)

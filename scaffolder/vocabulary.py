@@ -33,6 +33,9 @@ megatron also the work on each row."""
 Scheduler = Literal["cosine", "linear", "constant"]
 """How the learning rate falls after the warm-up."""
 
+Loss = Literal["token_mean", "response_mean"]
+"""What the loss of grpo is a mean over."""
+
 Generation = Literal[
     "transformers", "vllm_colocate", "sglang_colocate", "vllm_server", "vllm_async"
 ]
@@ -80,6 +83,7 @@ TUNINGS: tuple[Tuning, ...] = get_args(Tuning)
 SHARDINGS: tuple[Sharding, ...] = get_args(Sharding)
 GENERATIONS: tuple[Generation, ...] = get_args(Generation)
 SCHEDULERS: tuple[Scheduler, ...] = get_args(Scheduler)
+LOSSES: tuple[Loss, ...] = get_args(Loss)
 ROWS_WITH_TOOLS: tuple[RowsWithTools, ...] = get_args(RowsWithTools)
 WISHES: tuple[Wish, ...] = get_args(Wish)
 ONLINE_WISHES: frozenset[Wish] = frozenset({"tools"})
@@ -115,6 +119,8 @@ WORDS: dict[str, str] = {
     "cosine": "half a cosine, to zero",
     "linear": "a straight line, to zero",
     "constant": "not at all",
+    "token_mean": "all tokens of a step count alike",
+    "response_mean": "each response counts alike, whatever its length",
     "scale": "models and clusters beyond one machine",
     "few_gpus": "one or few GPUs with little memory",
     "tools": "tools over several turns in online training",

@@ -35,7 +35,8 @@ def projects(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Copy:
     ) -> Path:
         target = folder / "p"
         render(target, framework, algorithm, generation=generation, **answers)
-        (target / "training_data.jsonl").write_text("{}\n" * 2000)
+        for data in ("training_data.jsonl", "training_data.eval.jsonl"):
+            (target / data).write_text("{}\n" * 2000)
         return target
 
     return new

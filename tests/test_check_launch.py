@@ -96,7 +96,7 @@ def test_kto_takes_two_rows_at_once(project: Copy) -> None:
                 "eval_strategy": "steps",
                 "eval_data_path": "training_data.jsonl",
                 "per_device_eval_batch_size": "3",
-                "num_generations": "16",
+                "num_generations_eval": "16",
             },
             "24 responses at each evaluation",
             "per_device_eval_batch_size to 2",

@@ -15,7 +15,7 @@ from torch.nn.functional import scaled_dot_product_attention as sdpa
 
 import custom_model
 from custom_data import Example, Item, collate
-from custom_loss import grpo, in_chunks
+from custom_loss import grpo, in_chunks, weight_of
 from custom_model import Policy, World, load_policy
 from custom_settings import Settings
 from rl_rollouts.models import packed
@@ -176,3 +176,19 @@ def test_the_policy_that_learns_is_the_one_that_was_sampled(
             assert torch.allclose(ratio, torch.ones(32), atol=1e-3)
             assert grpo(policy(batch), None, batch, chosen)["clip_ratio"] == 0
     assert math.isfinite(sum(sampled))
+
+
+def test_a_response_counts_alike_whatever_its_length(tiny_qwen: Path) -> None:
+    lengths, advantages = [5, 1, 2], torch.tensor([1.0, -1.0, 0.5])
+    items: list[Item] = [(Example(array("i", range(n + 1)), b"\0" + b"\1" * n),) for n in lengths]
+    batch = {"counts": torch.tensor(lengths), "advantages": advantages}
+    gradients = {}
+    for loss in ("token_mean", "response_mean"):
+        chosen = settings(tiny_qwen, algorithm="grpo", loss=loss)
+        logprobs = torch.zeros(8, requires_grad=True)
+        found = grpo(logprobs, None, batch, chosen)["loss"] / weight_of(items, chosen)
+        (gradients[loss],) = torch.autograd.grad(found, logprobs)
+    each = advantages.repeat_interleave(batch["counts"])
+    assert torch.allclose(gradients["token_mean"], -each / 8)
+    shares = (advantages / batch["counts"] / 3).repeat_interleave(batch["counts"])
+    assert torch.allclose(gradients["response_mean"], -shares)

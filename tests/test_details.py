@@ -20,6 +20,7 @@ from scaffolder.spec import DETAILS, ProjectSpec
 from scaffolder.vocabulary import (
     ALGORITHMS,
     GENERATIONS,
+    LOSSES,
     OFFLINE,
     PATTERNS,
     SCHEDULERS,
@@ -34,6 +35,7 @@ CHOSEN: dict[str, Any] = {
     "scheduler": "constant",
     "warmup": 0.125,
     "kl_coefficient": 0.07,
+    "loss": "response_mean",
     "temperature": 0.75,
     "lora_rank": 24,
     "save_steps": 17,
@@ -47,6 +49,7 @@ KEYS: dict[str, dict[str, tuple[str, ...]]] = {
         "scheduler": ("lr_scheduler_type",),
         "warmup": ("warmup_steps",),
         "kl_coefficient": ("beta",),
+        "loss": ("loss_type",),
         "temperature": ("temperature",),
         "lora_rank": ("lora_r",),
         "save_steps": ("save_steps",),
@@ -58,6 +61,7 @@ KEYS: dict[str, dict[str, tuple[str, ...]]] = {
         "scheduler": ("lr_scheduler",),
         "warmup": ("warmup_ratio",),
         "kl_coefficient": ("beta",),
+        "loss": ("loss",),
         "temperature": ("temperature",),
         "save_steps": ("save_steps",),
         "seed": ("seed",),
@@ -67,6 +71,7 @@ KEYS: dict[str, dict[str, tuple[str, ...]]] = {
         "scheduler": ("actor.lr_scheduler", "lr_scheduler"),
         "warmup": ("actor.lr_warmup_ratio", "lr_warmup_ratio"),
         "kl_coefficient": ("algo.kl.init_coef", "model.beta"),
+        "loss": ("actor.loss_agg_mode",),
         "temperature": ("rollout.temperature",),
         "lora_rank": ("ds.lora.rank",),
         "save_steps": ("ckpt.save_steps",),
@@ -78,6 +83,7 @@ KEYS: dict[str, dict[str, tuple[str, ...]]] = {
         "scheduler": (f"{ACTOR}.optim.lr_scheduler_type", "optim.lr_scheduler_type"),
         "warmup": (f"{ACTOR}.optim.lr_warmup_steps_ratio", "optim.lr_warmup_steps_ratio"),
         "kl_coefficient": ("algorithm.kl_ctrl.kl_coef", f"{ACTOR}.kl_loss_coef"),
+        "loss": (f"{ACTOR}.loss_agg_mode",),
         "temperature": (f"{ROLLOUT}.temperature",),
         "lora_rank": ("actor_rollout_ref.model.lora_rank", "model.lora_rank"),
         "save_steps": ("trainer.save_freq",),
@@ -86,6 +92,14 @@ KEYS: dict[str, dict[str, tuple[str, ...]]] = {
     },
 }
 """Keys of a config, of which an algorithm has one."""
+OWN_WORDS = {
+    "constant_with_warmup": "constant",
+    "dapo": "token_mean",
+    "token-mean": "token_mean",
+    "grpo": "response_mean",
+    "seq-mean-token-mean": "response_mean",
+}
+"""What a framework calls what was chosen."""
 
 
 def made(framework: str, algorithm: str, **answers: Any) -> Variant:
@@ -107,12 +121,13 @@ def test_what_is_chosen_stands_in_the_config_or_is_refused(framework: str, tmp_p
         left = {name: value for name, value in CHOSEN.items() if name not in refused}
         assert {"learning_rate", "save_steps"} <= set(left)
         assert ("temperature" in refused) == (algorithm in OFFLINE)
+        assert ("loss" in refused) == (algorithm != "grpo")
         chosen = made(framework, algorithm, **left)
         config = config_of(chosen, tmp_path)
         for name, value in left.items():
             found = [config.get(key) for key in KEYS[framework][name] if config.entry(key)]
-            said = [str(each).removesuffix("_with_warmup") for each in found]
-            assert said == [str(value)], f"{chosen} {name}"
+            said = [OWN_WORDS.get(str(each), each) for each in found]
+            assert said == [value], f"{chosen} {name}"
         assert not {name for name in DETAILS if name not in left} - refused
 
 
@@ -124,9 +139,9 @@ def test_what_is_not_chosen_is_as_it_was_planned(framework: str, tmp_path: Path)
         config = config_of(usual, tmp_path)
         for name, keys in KEYS[framework].items():
             planned = getattr(usual.plan.training, name)
-            if planned and name != "scheduler":
+            if planned:
                 found = [config.get(key) for key in keys if config.entry(key)]
-                assert found == [pytest.approx(planned)], f"{usual} {name}"
+                assert [OWN_WORDS.get(str(each), each) for each in found] == [planned], usual
 
 
 def test_all_that_cannot_be_had_is_said_at_once(scaffold: Command, tmp_path: Path) -> None:
@@ -154,10 +169,22 @@ def test_a_model_that_is_held_to_what_it_was_is_kept_twice() -> None:
         assert held.states / free.states == pytest.approx(20 / 16, abs=0.01)
 
 
-def test_evaluations_make_whole_groups(tmp_path: Path) -> None:
-    answers = {"eval_steps": 10, "num_generations": 6, "gpus_per_node": 4, "global_batch_size": 12}
-    config = config_of(variant("trl", "grpo", model="org/m-0.6b", **answers), tmp_path)
-    assert (config.get("per_device_eval_batch_size") * 4) % 6 == 0
+@pytest.mark.parametrize("framework", ["trl", "verl", "openrlhf"])
+def test_online_training_follows_held_out_prompts_and_says_what_that_costs(
+    framework: str, tmp_path: Path
+) -> None:
+    limits: dict[str, dict[str, Any]] = {
+        "trl": {"num_generations_eval": 1, "eval_data_path": "training_data.eval.jsonl"},
+        "verl": {"data.val_max_samples": 256, "trainer.val_before_train": False},
+        "openrlhf": {"eval.n_samples_per_prompt": 1},
+    }
+    usual = variant(framework, "grpo", model="org/m-0.6b")
+    config = config_of(usual, tmp_path)
+    assert usual.plan and config.get(KEYS[framework]["eval_steps"][0]) == 20
+    assert {key: config.get(key) for key in limits[framework]} == limits[framework]
+    assert any("up to 5 % more responses" in note for note in usual.plan.notes)
+    without = variant(framework, "grpo", model="org/m-0.6b", eval_steps=0).plan
+    assert without and not any("held-out" in note for note in without.notes)
 
 
 def test_what_has_no_effect_is_said() -> None:
@@ -219,7 +246,8 @@ def test_help_says_what_can_be_set(scaffold: Command, command: str) -> None:
 def test_everything_that_is_asked_or_set_is_explained_once() -> None:
     asked = {"directory", "details", "write", "wishes"}
     assert set(ANSWERS) == set(ProjectSpec.model_fields) | asked
-    assert set(WORDS) >= {*ALGORITHMS, *TOPOLOGIES, *PATTERNS, *TUNINGS, *GENERATIONS, *SCHEDULERS}
+    ways = {*PATTERNS, *TUNINGS, *GENERATIONS, *SCHEDULERS, *LOSSES}
+    assert set(WORDS) >= {*ALGORITHMS, *TOPOLOGIES, *ways}
     also = [name for each in ANSWERS.values() for name in each.also]
     assert len(also) == len(set(also)) and not set(also) & set(ProjectSpec.model_fields)
 

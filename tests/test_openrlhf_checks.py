@@ -94,7 +94,7 @@ RULES = [
     Rule("grpo", {"vllm.num_engines": REMOVED}, "vLLM alone", {"vllm.num_engines": 8}),
     Rule("grpo", {"vllm.num_engines": 4}, "share the 8 of the actor", {"vllm.num_engines": 8}),
     Rule("grpo", {"ds.lora.rank": 8}, "adapters reach vLLM", {"ds.lora.rank": 0}),
-    Rule("grpo", {"ref.num_gpus_per_node": 4}, "of the actor, whose", {"ref.num_gpus_per_node": 8}),
+    Rule("rloo", {"ref.num_gpus_per_node": 4}, "of the actor, whose", {"ref.num_gpus_per_node": 8}),
     Rule("ppo", {"critic.num_gpus_per_node": 4}, "whose GPUs", {"critic.num_gpus_per_node": 8}),
     Rule(
         "rloo",
@@ -118,7 +118,7 @@ RULES = [
         "vllm_server",
     ),
     Rule(
-        "grpo",
+        "rloo",
         {"train.colocate_actor_ref": False},
         "asked for 12 GPUs",
         {"train.colocate_actor_ref": True},

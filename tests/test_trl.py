@@ -19,11 +19,12 @@ from scaffolder.frameworks.trl.adapter import CONFIG_CLASSES, Trl
 Inside = Callable[..., None]
 PLANNED = {
     *("per_device_train_batch_size", "gradient_accumulation_steps", "learning_rate"),
+    "per_device_eval_batch_size",
     *("vllm_tensor_parallel_size", "vllm_max_model_length", "assistant_only_loss"),
 }
 CHOSEN = {
     *("max_length", "num_train_epochs", "report_to", "num_generations", "max_completion_length"),
-    *("beta", "temperature", "seed"),
+    *("beta", "temperature", "seed", "loss_type"),
 }
 
 

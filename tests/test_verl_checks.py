@@ -97,7 +97,7 @@ BATCHES = [
         micro(),
     ),
     Rule(
-        "grpo",
+        "rloo",
         micro(actor_rollout_ref__ref__log_prob_micro_batch_size_per_gpu=None),
         "is not set",
         micro(),
@@ -288,12 +288,6 @@ NAMES = [
     Rule("grpo", {"data.tokenizer": "none"}, "none is a text to YAML", {"data.tokenizer": None}),
     Rule(
         "grpo",
-        {"trainer.test_freq": 10},
-        "training_data.eval.jsonl has none",
-        {"trainer.test_freq": -1},
-    ),
-    Rule(
-        "grpo",
         {"trainer.n_gpus_per_node": 4},
         "is 4, and 8 was planned",
         {"trainer.n_gpus_per_node": 8},
@@ -430,15 +424,17 @@ def test_too_few_rows(project: Copy, algorithm: str, what: str) -> None:
     assert f"there are 3 {what}, and a step takes 32 {what}" in only(folder).problem
 
 
-def test_held_out_rows_that_are_there(project: Copy) -> None:
+def test_held_out_rows_are_there_where_they_are_followed(project: Copy) -> None:
     folder = project("grpo")
-    put(folder / CONFIG, {"trainer.test_freq": 10})
-    (folder / "training_data.eval.jsonl").write_text("{}\n")
+    assert heavy(folder) == []
+    (folder / "training_data.eval.jsonl").write_text("")
+    assert "training_data.eval.jsonl has none" in only(folder).problem
+    put(folder / CONFIG, {"trainer.test_freq": -1})
     assert heavy(folder) == []
 
 
 def test_a_reference_model_that_stays_on_the_gpus_is_a_note(project: Copy) -> None:
-    folder = project("grpo")
+    folder = project("rloo")
     put(folder / CONFIG, {f"{REF}.fsdp_config.param_offload": False})
     assert any("the reference model of the KL term" in each.problem for each in check(folder))
     assert heavy(folder) == []

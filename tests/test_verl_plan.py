@@ -3,6 +3,7 @@
 from typing import Any
 
 import pytest
+import yaml
 
 from contracts.rendering import variant
 from scaffolder.errors import InfeasiblePlan, UnsupportedChoice
@@ -29,13 +30,34 @@ def test_prompts_responses_and_updates(algorithm: str, responses: int, updates: 
 
 
 def test_an_engine_sleeps_while_verl_trains() -> None:
-    """Unlike TRL's: its share is not taken from training, but weights may have to rest."""
+    """Its share is not taken from training; unlike in TRL, weights can rest meanwhile."""
     small, large = (plan_of(model=name, gpus_per_node=8) for name in ("m-1b", "m-32b"))
     assert small.memory and large.memory
     assert small.memory.generation == large.memory.generation == 0
     assert (small.settings["offload"], large.settings["offload"]) == (False, True)
     assert any("rest in the memory of the machine" in each for each in large.notes)
     assert plan_of(model="org/unknown").settings["offload"] is True
+
+
+@pytest.mark.parametrize(
+    ("model", "nodes", "share", "offload"),
+    [("m-8b", 1, 0.5, False), ("m-32b", 2, 0.4, False), ("m-32b", 1, 0.5, True)],
+)
+def test_an_engine_takes_what_weights_and_states_leave(
+    model: str, nodes: int, share: float, offload: bool
+) -> None:
+    """As verl's recipe for 32B on 2 x 8 GPUs: a smaller share, and nothing is moved."""
+    made = variant("verl", "grpo", model=f"org/{model}", nodes=nodes, gpus_per_node=8)
+    actor = yaml.safe_load(made.config())["actor_rollout_ref"]
+    assert actor["rollout"]["gpu_memory_utilization"] == share
+    assert actor["actor"]["fsdp_config"]["optimizer_offload"] is offload
+
+
+def test_no_smaller_share_where_the_engine_would_not_divide_the_gpus() -> None:
+    """30B takes 2 GPUs at 0.5, and 4 at 0.4, which do not divide 14."""
+    plan = plan_of(model="org/m-30b", nodes=2, gpus_per_node=7)
+    assert plan.generation_tensor_parallel == 2
+    assert (plan.settings["engine_share"], plan.settings["offload"]) == (0.5, True)
 
 
 def test_ppo_pays_for_the_critic() -> None:

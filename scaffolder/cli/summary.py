@@ -104,6 +104,8 @@ def _step(plan: "Plan") -> str:
 
 def _decides(plan: "Plan") -> "Iterator[tuple[str, str]]":
     """What else decides how a run goes."""
+    from scaffolder.vocabulary import WORDS
+
     run = plan.training
     if run is None:
         return
@@ -113,6 +115,8 @@ def _decides(plan: "Plan") -> "Iterator[tuple[str, str]]":
     if run.kl_coefficient is not None:
         none = " (the model is not held to what it was)" if not run.kl_coefficient else ""
         yield "KL coefficient", f"{run.kl_coefficient:g}{none}"
+    if run.loss is not None:
+        yield "loss", f"{run.loss} ({WORDS[run.loss]})"
 
 
 def _lengths(spec: "ProjectSpec", plan: "Plan") -> str:

@@ -92,7 +92,9 @@ def build(run: Any, training: Any, model: Any, algorithm: Algorithm, tokenizer: 
             model=model.model_name_or_path,
             args=training,
             train_dataset=data,
-            eval_dataset=rows(run, training, held_out, algorithm, tokenizer) if held_out else None,
+            eval_dataset=followed(rows(run, training, held_out, algorithm, tokenizer), run)
+            if held_out
+            else None,
             processing_class=tokenizer,
             quantization_config=trl.get_quantization_config(model),
             peft_config=trl.get_peft_config(model),
@@ -123,6 +125,11 @@ def refused(error: Exception) -> UserError:
     """What TRL, transformers or torch say of the config only when they use it."""
     said = str(error) or type(error).__name__
     return UserError(f"TRL refuses to start: {said}", "Nothing was trained.")
+
+
+def followed(data: Any, run: Any) -> Any:
+    """Of held-out prompts, which are answered at each evaluation, no more than were asked for."""
+    return data.select(range(min(len(data), getattr(run, "eval_prompts", len(data)))))
 
 
 def rows(run: Any, training: Any, path: str, algorithm: Algorithm, tokenizer: Any) -> Any:

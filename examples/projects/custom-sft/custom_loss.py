@@ -40,29 +40,32 @@ def dpo(logprobs: Tensor, reference: Tensor | None, batch: Batch, settings: Sett
 
 
 def grpo(logprobs: Tensor, reference: Tensor | None, batch: Batch, settings: Settings) -> Sums:
-    """Group relative policy optimisation, arXiv:2402.03300, as a mean over all tokens.
+    """Group relative policy optimisation, arXiv:2402.03300; by default as a mean over all tokens.
 
     `sampled` is what a server says of its tokens; without one they were sampled from this model.
     """
-    advantages = batch["advantages"].repeat_interleave(batch["counts"])
+    counts = batch["counts"]
+    over = counts if settings.loss == "response_mean" else torch.ones_like(counts)
+    advantages, over = (each.repeat_interleave(counts) for each in (batch["advantages"], over))
     ratio = torch.exp(logprobs - batch.get("sampled", logprobs.detach()))
     clipped = ratio.clamp(1 - settings.clip_low, 1 + settings.clip_high)
     loss = -torch.minimum(ratio * advantages, clipped * advantages)
-    sums = {"clip_ratio": (clipped * advantages < ratio * advantages).float().sum()}
+    terms = {"clip_ratio": (clipped * advantages < ratio * advantages).float()}
     if reference is not None:
         gap = reference - logprobs
         divergence = gap.exp() - gap - 1  # of the paper's equation 4: no value is negative
-        loss, sums["kl"] = loss + settings.pull * divergence, divergence.sum()
-    return {"loss": loss.sum(), **sums}
+        loss, terms["kl"] = loss + settings.pull * divergence, divergence
+    return {name: (value / over).sum() for name, value in {"loss": loss, **terms}.items()}
 
 
 LOSSES: dict[str, Loss] = {"sft": sft, "dpo": dpo, "grpo": grpo}
 
 
 def weight_of(items: list[Item], settings: Settings) -> int:
-    """What the losses of a step are summed over, to be divided by: pairs for dpo, else tokens."""
-    tokens = (sum(each.trained) for item in items for each in item)
-    return len(items) if settings.algorithm == "dpo" else sum(tokens)
+    """What the losses of a step are summed over, to be divided by: pairs, responses or tokens."""
+    if settings.algorithm == "dpo" or (settings.online and settings.loss == "response_mean"):
+        return len(items)
+    return sum(sum(each.trained) for item in items for each in item)
 
 
 def in_chunks(*inputs: Any) -> Tensor:

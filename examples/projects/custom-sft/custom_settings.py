@@ -105,6 +105,8 @@ class SamplingSettings(Keys):
     """Of the sampling."""
     thinking: bool = False
     """Whether a model that can reason before it answers is asked to (enable_thinking)."""
+    loss: Literal["token_mean", "response_mean"] = "token_mean"
+    """What the loss is a mean over: tokens, or responses, each a mean over its own tokens."""
     scale_rewards: bool = True
     """Divide advantages by the standard deviation of the group's rewards."""
     clip_low: float = Field(0.2, ge=0, lt=1)

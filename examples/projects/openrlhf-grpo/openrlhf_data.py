@@ -8,6 +8,7 @@ online training as the text that the model is asked with.
 
 import json
 from collections.abc import Callable, Iterator, Mapping
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,8 @@ WITH_TOOLS = (
 )
 """In front of a chat template: the tools that stand in the first message."""
 Takes = Callable[[str, Row], bool]
+HELD_OUT = 256
+"""Prompts that are answered at an evaluation of online training, at most."""
 
 
 def template_of(settings: Settings, tokenizer: Any) -> str:
@@ -114,9 +117,10 @@ def stage(
     # A reward model's mean and spread are those of the held-out rows; with none it would fail.
     wanted = settings.follows or settings.algorithm == "rm"
     if wanted and files_of(held_out):
-        followed, more = _write(settings, held_out, folder / "held_out.parquet", tokenizer, takes)
+        file, most = folder / "held_out.parquet", HELD_OUT if settings.online else None
+        followed, more = _write(settings, held_out, file, tokenizer, takes, most)
         tools = tools or more
-        found |= {"eval.dataset": str(folder / "held_out.parquet")} if followed else {}
+        found |= {"eval.dataset": str(file)} if followed else {}
     if settings.algorithm == "rm":
         found.setdefault("eval.dataset", found[key])
     found |= {"eval.split": "train"} if "eval.dataset" in found else {}
@@ -134,11 +138,17 @@ def stage(
 
 
 def _write(
-    settings: Settings, path: Path, target: Path, tokenizer: Any, takes: Takes | None
+    settings: Settings,
+    path: Path,
+    target: Path,
+    tokenizer: Any,
+    takes: Takes | None,
+    most: int | None = None,
 ) -> tuple[int, bool]:
     """How many rows were written, and whether any has tools."""
     shown = shown_tools(settings.own["environment"]) if settings.online else None
-    chosen = (row for place, row in rows_of(path) if takes is None or takes(place, row))
+    taken = (row for place, row in rows_of(path) if takes is None or takes(place, row))
+    chosen = islice(taken, most)
     first, tools = next(chosen, None), False
     if first is None:
         return 0, False

@@ -36,6 +36,9 @@ class OnlineRun(Run):
     environment: str | None = field(
         default=None, metadata={"help": "module:class with the tools, as in environment.py"}
     )
+    eval_prompts: int = field(
+        default=256, metadata={"help": "held-out prompts that are answered at an evaluation"}
+    )
     max_prompt_length: int | None = field(
         default=None, metadata={"help": "tokens; rows with longer prompts are left out"}
     )

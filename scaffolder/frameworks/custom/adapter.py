@@ -110,6 +110,7 @@ def _details(spec: ProjectSpec) -> Details:
         scheduler="constant" if online else "cosine",
         warmup=0.03,
         kl_coefficient=KL_COEFFICIENTS.get(spec.algorithm),
+        loss="token_mean" if online else None,
         temperature=1.0 if online else None,
         save_steps=20 if online else 100,  # a step of an online algorithm takes minutes
         seed=42,

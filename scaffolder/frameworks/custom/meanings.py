@@ -23,6 +23,7 @@ ONLINE = of(
     num_generations="num_generations",
     completion_length="max_new_tokens",
     temperature="temperature",
+    loss="loss",
     clip_low="clip_low",
     clip_high="clip_high",
 )

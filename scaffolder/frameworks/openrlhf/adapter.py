@@ -156,6 +156,7 @@ class OpenRlhf(Framework):
             training=training,
             # Where the engines are is settled here: to the arithmetic nothing else is on the GPUs.
             generations=("transformers",) if generation else (),
+            generated_at_once=0,
             responses=1 if spec.algorithm in ONE_RESPONSE else None,
             whole_epochs=True,
         )

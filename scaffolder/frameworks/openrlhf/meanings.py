@@ -4,6 +4,7 @@ from scaffolder.meaning import Meanings, Meant, of
 from scaffolder.spec import ProjectSpec
 from scaffolder.vocabulary import OFFLINE
 
+LOSSES = {"token-mean": "token_mean", "seq-mean-token-mean": "response_mean"}
 SCHEDULERS = {"constant_with_warmup": "constant", "cosine": "cosine", "linear": "linear"}
 ONE_RESPONSE = {"ppo", "reinforce_pp"}
 """Algorithms that do not compare the responses to one prompt with each other."""
@@ -40,6 +41,8 @@ def meanings(spec: ProjectSpec) -> Meanings:
         found |= of(kl_coefficient="model.beta")
     if not online:
         return found
+    if spec.algorithm == "grpo":
+        found["loss"] = Meant(("actor.loss_agg_mode",), words=LOSSES)
     compared = of(num_generations="rollout.n_samples_per_prompt")
     critic = of(critic_learning_rate="critic.adam.lr")
     found |= ONLINE | ({} if spec.algorithm in ONE_RESPONSE else compared)

@@ -1,6 +1,5 @@
 """TRL: the trainers of the Hugging Face ecosystem."""
 
-import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -142,6 +141,8 @@ class Trl(Framework):
             ),
             shardings=("ddp",) if spec.tuning == "qlora" else self.shardings,
             engine_share=ENGINE_SHARE,
+            # Awake again, an engine is sent all weights anew, which are not in 4 bits.
+            engine_sleeps=spec.tuning != "qlora",
             # With one row there is no second one to estimate the KL with, and KTOTrainer refuses.
             smallest_micro_batch=2 if spec.algorithm == "kto" else 1,
         )
@@ -196,17 +197,9 @@ def _settings(spec: ProjectSpec, plan: Plan) -> dict[str, object]:
         "config_class": CONFIG_CLASSES.get(spec.algorithm, "GRPOConfig"),
         "distributed_type": "NO" if alone else DISTRIBUTED_TYPES[plan.sharding],
         "sharding_words": "One process." if alone else SHARDING_WORDS[plan.sharding],
-        "eval_rows": _eval_rows(spec, plan),
         "assistant_only_loss": template.marks_turns is not False,
         "template_words": template.words,
     }
-
-
-def _eval_rows(spec: ProjectSpec, plan: Plan) -> int:
-    """Rows per GPU at an evaluation: of all GPUs they make whole groups of responses."""
-    if not plan.responses:
-        return plan.micro_batch_size
-    return spec.num_generations // math.gcd(spec.num_generations, plan.world_size)
 
 
 def _notes(spec: ProjectSpec, plan: Plan) -> Iterable[str]:

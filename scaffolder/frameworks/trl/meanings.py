@@ -4,6 +4,7 @@ from scaffolder.meaning import Meanings, Meant, of
 from scaffolder.spec import ProjectSpec
 from scaffolder.vocabulary import OFFLINE
 
+LOSSES = {"dapo": "token_mean", "grpo": "response_mean"}
 SCHEDULERS = {"constant_with_warmup": "constant", "cosine": "cosine", "linear": "linear"}
 OFTEN = {
     **of(
@@ -38,4 +39,6 @@ def meanings(spec: ProjectSpec, processes: int) -> Meanings:
         found |= ONLINE
     elif spec.algorithm in {"dpo", "kto"}:
         found |= of(kl_coefficient="beta")
+    if spec.algorithm == "grpo":
+        found["loss"] = Meant(("loss_type",), words=LOSSES)
     return found | ({} if spec.tuning == "full" else ADAPTERS)

@@ -20,12 +20,12 @@ KL_COEFFICIENTS = {
     "dpo": 0.1,
     "kto": 0.1,
     "grpo": 0.0,
-    "rloo": 0.05,
+    "rloo": 0.001,
     "dapo": 0.0,
     "gspo": 0.0,
 }
-"""TRL's defaults for beta. Above 0 a frozen copy of the model is kept, unless that is the model
-without its adapter."""
+"""TRL's defaults for beta, but for rloo (docs/defaults.md). Above 0 a frozen copy of the model is
+kept, unless that is the model without its adapter."""
 LORA_RANK = 16
 """TRL's default."""
 
@@ -42,10 +42,11 @@ def details(spec: ProjectSpec) -> Details:
         scheduler="constant" if online else "cosine",
         warmup=0.03,
         kl_coefficient=KL_COEFFICIENTS.get(spec.algorithm),
+        loss="token_mean" if spec.algorithm == "grpo" else None,
         temperature=1.0 if online else None,
         lora_rank=None if spec.tuning == "full" else LORA_RANK,
         save_steps=20 if online else 100,  # a step of an online algorithm takes minutes
-        eval_steps=0,
+        eval_steps=20 if online else 0,
         seed=42,
     )
 

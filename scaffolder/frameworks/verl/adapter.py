@@ -2,31 +2,20 @@
 
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from scaffolder.frameworks import Framework
 from scaffolder.frameworks.verl import checks, facts, usual
 from scaffolder.frameworks.verl.meanings import ONE_RESPONSE, meanings
 from scaffolder.frameworks.verl.online import cpus_per_node
+from scaffolder.frameworks.verl.sharing import ENGINE_SHARES, Megatron, cost_of, division, planned
 from scaffolder.frameworks.verl.values import tree_of
 from scaffolder.meaning import Meanings
-from scaffolder.memory import OVERHEAD, TrainingCost, model_billions
 from scaffolder.plan import ConfigKeys, Plan
-from scaffolder.planning import data_parallel_plan
 from scaffolder.project import Config
 from scaffolder.spec import ProjectSpec
 from scaffolder.vocabulary import OFFLINE, SCHEDULERS, Algorithm
 
-# FSDP2 keeps weights in float32 (fsdp_config.model_dtype): 4, gradients 4, AdamW 8 bytes.
-FSDP = TrainingCost(weight_bytes=4, gradient_bytes=4, optimizer_bytes=8)
-# Megatron: bfloat16 weights, float32 gradients; master weights and Adam are split over all GPUs.
-MEGATRON = TrainingCost(weight_bytes=2, gradient_bytes=4, optimizer_bytes=12)
-ADAPTER_SHARE = 0.01
-"""Weights that LoRA adds, of those of the model."""
-ENGINE_SHARE = 0.5
-"""Of a GPU, while it generates (rollout.gpu_memory_utilization)."""
-MOST_STATES = 0.75
-"""Of a GPU, where Megatron divides the model."""
 ON_POLICY = {"rloo", "reinforce_pp"}
 """Those that take one optimizer step with what was generated; the others UPDATES."""
 UPDATES = 4
@@ -48,20 +37,6 @@ NO_PAIRS = "verl 0.9.1 has no trainer for pairs"
 # What verl asks for cannot be installed together; both were resolved on 2026-11-25.
 NO_MEGATRON = "verl[megatron] 0.9.1 wants megatron-bridge 0.5.2, which PyPI does not have"
 NO_SGLANG = "verl[sglang] 0.9.1 wants sglang 0.5.12, whose transformers 5.6.0 verl itself excludes"
-
-
-@dataclass(frozen=True)
-class Megatron:
-    """How Megatron divides one copy of the model."""
-
-    tensor: int = 1
-    """GPUs that share each matrix multiplication, all in one machine."""
-    pipeline: int = 1
-    """Groups of GPUs that have some of the layers each."""
-
-    @property
-    def gpus(self) -> int:
-        return self.tensor * self.pipeline
 
 
 class Verl(Framework):
@@ -125,26 +100,27 @@ class Verl(Framework):
         return reasons
 
     def plan(self, spec: ProjectSpec) -> Plan:
-        megatron = _megatron(spec) if spec.sharding == "megatron" else Megatron()
+        megatron = division(spec) if spec.sharding == "megatron" else Megatron()
         trainer = replace(
             self.trainer(
                 spec.algorithm,
-                _cost(spec, megatron),
+                cost_of(spec, megatron),
                 usual.learning_rate(spec),
                 usual.details(spec),
             ),
             requirements=(),
             # Megatron only when it was asked for: it needs a container.
             shardings=("megatron",) if spec.sharding == "megatron" else ("fsdp2",),
-            engine_share=ENGINE_SHARE,
+            engine_share=ENGINE_SHARES[0],
             engine_sleeps=True,
+            states_rest=True,
             responses=1 if spec.algorithm in ONE_RESPONSE else None,
             schedulers=SCHEDULERS if spec.sharding == "megatron" else ("constant", "cosine"),
             whole_epochs=True,
         )
-        plan = data_parallel_plan(spec, trainer)
+        plan, share = planned(spec, trainer)
         online = plan.generation is not None
-        settings = _settings(spec, plan)
+        settings = _settings(spec, plan, share)
         pip = plan.sharding == "fsdp2" and plan.generation in {None, "vllm_colocate"}
         return plan.model_copy(
             update={
@@ -168,43 +144,6 @@ class Verl(Framework):
         )
 
 
-def _cost(spec: ProjectSpec, megatron: Megatron) -> TrainingCost:
-    cost = MEGATRON if spec.sharding == "megatron" else FSDP
-    cost = replace(cost, model_parallel=megatron.gpus)
-    if spec.tuning == "lora":
-        # Frozen weights, with model_dtype bf16, and what is trained beside them.
-        trained = (FSDP.gradient_bytes * ADAPTER_SHARE, FSDP.optimizer_bytes * ADAPTER_SHARE)
-        cost = replace(cost, weight_bytes=2, gradient_bytes=trained[0], optimizer_bytes=trained[1])
-    if spec.algorithm == "ppo":
-        both = (2 * cost.weight_bytes, 2 * cost.gradient_bytes, 2 * cost.optimizer_bytes)
-        cost = replace(cost, weight_bytes=both[0], gradient_bytes=both[1], optimizer_bytes=both[2])
-    return cost
-
-
-def _megatron(spec: ProjectSpec) -> Megatron:
-    """The least division at which the states of the model take no more than MOST_STATES of a GPU.
-
-    Matrices are split over 2 GPUs, then the layers: a matrix that is split over 8 waits for its
-    parts more than it computes, and over machines, which its GPUs never are, much more. verl's
-    recipe for PPO of 8B on 8 GPUs is 2 x 2 as well.
-    """
-    billions, world = model_billions(spec) or 0, spec.nodes * spec.gpus_per_node
-    room = spec.gpu_memory * MOST_STATES
-    tensors = [each for each in (1, 2, 4, 8) if spec.gpus_per_node % each == 0]
-    divisions = [
-        Megatron(tensor, pipeline)
-        for tensor in tensors
-        for pipeline in (1, 2, 4, 8, 16)
-        if world % (tensor * pipeline) == 0 and pipeline <= max(1, 2 * tensor * (tensor > 1))
-    ] or [Megatron()]
-    divisions.sort(key=lambda each: (each.gpus, abs(each.tensor - each.pipeline), -each.tensor))
-    for each in divisions:
-        states = billions * _cost(spec, each).state_bytes("megatron", world)
-        if states * 1e9 / 2**30 <= room:
-            return each
-    return divisions[-1]
-
-
 def _torchrun(plan: Plan) -> list[str]:
     nodes = plan.training_nodes
     together = ["--standalone"] if nodes == 1 else [f"--nnodes={nodes}"]
@@ -216,13 +155,11 @@ def _torchrun(plan: Plan) -> list[str]:
     ]
 
 
-def _settings(spec: ProjectSpec, plan: Plan) -> dict[str, object]:
+def _settings(spec: ProjectSpec, plan: Plan, share: float | None) -> dict[str, object]:
     online, responses = plan.generation is not None, plan.responses or 1
     held = plan.training is not None and bool(plan.training.kl_coefficient)
     prompts = plan.global_batch_size // responses
     updates = 1 if spec.algorithm in ON_POLICY else UPDATES
-    states = plan.memory.states if plan.memory else 0
-    resting = spec.gpu_memory * (1 - ENGINE_SHARE) - OVERHEAD
     return {
         "title": TITLES[spec.algorithm],
         "rows": "responses" if online else "rows",
@@ -234,8 +171,8 @@ def _settings(spec: ProjectSpec, plan: Plan) -> dict[str, object]:
         "tokens_per_gpu": plan.micro_batch_size * spec.sequence_length,
         "holds": held,
         "has_reference": held and spec.tuning == "full",
-        # Without a known size there is no arithmetic, and what is offloaded is safe.
-        "offload": online and (plan.memory is None or states > resting),
+        "engine_share": share or ENGINE_SHARES[0],
+        "offload": online and share is None,
         "storage_units": _storage_units(spec, plan),
         "workers": min(8, spec.gpus_per_node),
         "overlong_buffer": math.ceil(spec.completion_length / 4),

@@ -5,6 +5,7 @@ from scaffolder.meaning import Meanings, Meant, of
 from scaffolder.spec import ProjectSpec
 from scaffolder.vocabulary import OFFLINE
 
+LOSSES = {"token-mean": "token_mean", "seq-mean-token-mean": "response_mean"}
 SCHEDULERS = {"constant": "constant", "cosine": "cosine"}
 IN_REWARD = {"ppo", "rloo", "reinforce_pp"}
 """Algorithms whose KL term is part of the reward, and not of the loss."""
@@ -40,6 +41,8 @@ def meanings(spec: ProjectSpec) -> Meanings:
     found |= of(
         kl_coefficient="algorithm.kl_ctrl.kl_coef" if in_reward else f"{ACTOR}.kl_loss_coef"
     )
+    if spec.algorithm == "grpo":
+        found["loss"] = Meant((f"{ACTOR}.loss_agg_mode",), words=LOSSES)
     if spec.algorithm == "ppo":
         found |= of(critic_learning_rate="critic.optim.lr")
     compared = {} if spec.algorithm in ONE_RESPONSE else of(num_generations=f"{ROLLOUT}.n")

@@ -8,10 +8,10 @@ LEARNING_RATES = {"sft": 1e-5}
 ONLINE_LEARNING_RATE = 1e-6
 ADAPTER_LEARNING_RATE = 10
 """Times that of all weights."""
-KL_COEFFICIENTS = {"dapo": 0.0}
+KL_COEFFICIENTS = {"grpo": 0.0, "dapo": 0.0, "gspo": 0.0}
 KL_COEFFICIENT = 0.001
-"""Of the others that generate: verl's default, in the loss or in the reward. Above 0 a frozen copy
-of the model is kept, unless that is the model without its adapter."""
+"""Of the others that generate: verl's default, in the reward. Above 0 a frozen copy of the model is
+kept, unless that is the model without its adapter."""
 LORA_RANK = 32
 
 
@@ -27,9 +27,10 @@ def details(spec: ProjectSpec) -> Details:
         scheduler="constant" if online else "cosine",
         warmup=0.03,
         kl_coefficient=KL_COEFFICIENTS.get(spec.algorithm, KL_COEFFICIENT) if online else None,
+        loss="token_mean" if spec.algorithm == "grpo" else None,
         temperature=1.0 if online else None,
         lora_rank=None if spec.tuning == "full" else LORA_RANK,
         save_steps=20 if online else 100,  # a step of an online algorithm takes minutes
-        eval_steps=0,
+        eval_steps=20 if online else 0,
         seed=42 if online else None,
     )
