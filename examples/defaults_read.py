@@ -135,7 +135,8 @@ def eval_steps(run: Run) -> Any:
     """0 where a switch leaves them out."""
     if run.framework == "trl":
         return run.keys["eval_steps"] if run.keys["eval_strategy"] != "no" else 0
-    return run.keys.get({"verl": "trainer.test_freq", "openrlhf": "eval.steps"}.get(run.framework))
+    own = {"verl": "trainer.test_freq", "openrlhf": "eval.steps"}
+    return run.keys.get(own.get(run.framework, ""))
 
 
 def named(name: str) -> Callable[[Run], Any]:
