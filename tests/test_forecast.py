@@ -76,10 +76,10 @@ def expected(path: Path, framework: str, algorithm: str, **answers: Any) -> Outl
 
 def taken(done: Result) -> tuple[int, int]:
     """Rows that a trainer's check takes, and its steps."""
-    rows = re.search(r"([\d,]+) to train on", done.stdout)
+    rows = re.findall(r"([\d,]+) to train on", done.stdout)  # the last, after those held out
     steps = re.search(r"^steps +([\d,]+) of", done.stdout, re.MULTILINE)
     assert rows and steps, done.stdout
-    return int(rows[1]), int(steps[1])
+    return int(rows[-1]), int(steps[1])
 
 
 @pytest.fixture(scope="module")

@@ -110,6 +110,21 @@ def refused(inside: Inside, project: Path, *words: str, said: str) -> str:
     return error.value.remedy
 
 
+def test_where_no_row_is_held_out_none_is_followed(
+    trl: Path, inside: Inside, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (trl / "none.jsonl").write_text("")
+    words = ["--config", "smoke_config.yaml", "--data_path", "training_data.jsonl", "--check_only"]
+    words += ["--eval_strategy", "steps", "--eval_steps", "2", "--eval_data_path", "none.jsonl"]
+    inside(trl, *words)
+    said = capsys.readouterr().out
+    assert "note: none.jsonl is empty: nothing is followed while training" in said
+    assert "The config and the data are accepted." in said
+    best = ("--load_best_model_at_end", "True", "--save_strategy", "steps", "--save_steps", "2")
+    refused(inside, trl, *words, *best, said="load_best_model_at_end is set, and none.jsonl")
+    (trl / "none.jsonl").unlink()
+
+
 def test_an_error_is_printed_without_a_traceback(trl: Path) -> None:
     result = train(trl, "--learning_rate", "fast", "--check_only")
     assert result.returncode == 2

@@ -184,7 +184,7 @@ def _rows(values: Values) -> Iterator[Finding]:
     follows = (values.number("trainer.test_freq") or 0) > 0
     if follows and (not held_out.is_file() or not _lines(held_out, 1)):
         yield values.finding(
-            "error",
+            "warning" if values.online else "error",  # online, they are then not followed
             "trainer.test_freq",
             f"held-out rows are to be followed, and {held_out.name} has none",
             "Prepare with a larger --eval_share, or remove trainer.test_freq.",
