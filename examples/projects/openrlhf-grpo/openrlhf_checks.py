@@ -89,8 +89,11 @@ def check_data(settings: Settings, path: Path, tokenizer: Any, *, every: bool) -
     if settings.online:
         _check_rewards(settings, path)
     paths = [path]
-    if settings.follows and files_of(held_out := beside(path, f".eval{path.suffix}")):
+    held_out = beside(path, f".eval{path.suffix}")
+    if settings.follows and any(file.stat().st_size for file in files_of(held_out)):
         paths.append(held_out)
+    elif settings.follows:
+        print(f"note: {held_out} has no rows: nothing is followed while training.")
     for each in reversed(paths):
         taken, count = Taken(settings, tokenizer), 0
         for place, row in tqdm(rows_of(each), desc="tokenising", mininterval=1, disable=not every):

@@ -6,6 +6,7 @@ from typing import Any
 
 from tqdm import tqdm
 
+from rl_rollouts.engine.write import files_of
 from rl_rollouts.errors import UserError
 from rl_rollouts.frameworks import trl
 from rl_rollouts.hub import loading
@@ -83,14 +84,7 @@ def check_data(run: Any, training: Any, tokenizer: Any, algorithm: Algorithm) ->
 
     With check_only all rows are read and tokenised, and what TRL makes of them is printed.
     """
-    paths = [Path(run.data_path)]
-    if training.eval_strategy != "no":
-        if run.eval_data_path is None:
-            raise UserError(
-                "eval_strategy is set, and eval_data_path is not.",
-                "Add `eval_data_path: training_data.eval.jsonl`.",
-            )
-        paths.append(Path(run.eval_data_path))
+    paths = [Path(run.data_path), *_held_out(run, training)]
     if algorithm.online:
         check_online(run, paths[0], algorithm, say=training.process_index == 0)
     for path in reversed(paths):
@@ -102,6 +96,27 @@ def check_data(run: Any, training: Any, tokenizer: Any, algorithm: Algorithm) ->
         forecast = measured(trl, {**vars(training), **vars(run)}, found)
         print(*forecast.steps_in_words(), sep="\n")
         forecast.demand()
+
+
+def _held_out(run: Any, training: Any) -> list[Path]:
+    """The rows that are followed; where none was held out, training goes on without."""
+    if training.eval_strategy == "no":
+        return []
+    if run.eval_data_path is None:
+        raise UserError(
+            "eval_strategy is set, and eval_data_path is not.",
+            "Add `eval_data_path: training_data.eval.jsonl`.",
+        )
+    files = files_of(path := Path(run.eval_data_path))
+    if not files or any(file.stat().st_size for file in files):
+        return [path]
+    remedy = "Prepare with a larger --eval_share."
+    if training.load_best_model_at_end:
+        raise UserError(f"load_best_model_at_end is set, and {path} is empty.", remedy)
+    if training.process_index == 0:
+        print(f"note: {path} is empty: nothing is followed while training. {remedy}")
+    training.eval_strategy = type(training.eval_strategy)("no")
+    return []
 
 
 def learn(

@@ -184,6 +184,9 @@ def _place(config: Any, root: str, data: Path) -> None:
         beside_them = files_of(beside(rows, f".eval{rows.suffix}"))
         held_out = [str(file) for file in beside_them if file.stat().st_size]
         config.data.val_files = (held_out or config.data.train_files) if online else None
+        if online and not held_out and config.trainer.test_freq > 0:
+            print("note: no prompt was held out: nothing is followed while training.")
+            config.trainer.test_freq = -1
     elif isinstance(given, str):
         config.data.val_files = str(Path(given).expanduser().resolve())
     for key in PATHS:
