@@ -80,6 +80,7 @@ class Torture:
         self.chance = random.Random(f"{SEED} {variant}")
         write(variant, folder)
         (folder / "training_data.jsonl").write_text("{}\n" * 2000)
+        (folder / "training_data.eval.jsonl").write_text("{}\n" * 8)
         self.schema = schema
         self.clean = self.heavy()
         self.files = {

@@ -133,7 +133,6 @@ def check_data(settings: Settings, every: bool) -> None:
         _check_reward(settings)
         learned = Prompts(list(config.data.train_files), tokenizer, config.data).found
         count, what = learned.kept, f"prompts of at most {settings.max_length} tokens"
-        _settle_held_out(settings, tokenizer)
     else:
         rows = Conversations(list(config.data.train_files), tokenizer, config.data)
         count, what = len(rows), "rows"
@@ -147,6 +146,8 @@ def check_data(settings: Settings, every: bool) -> None:
             f"There are {count} {what}, and a step takes {batch}: verl would train none.",
             "Prepare more, or lower data.train_batch_size.",
         )
+    if settings.online:
+        _settle_held_out(settings, tokenizer)
     learned.demand()
 
 

@@ -141,6 +141,8 @@ class Judge:
             words += ["--output_dir", str(self.folder / "run")]
         if free("data_path"):
             words += ["--data_path", str(self.data)]
+        if "eval_data_path" in original and free("eval_data_path"):
+            words += ["--eval_data_path", str(self.data)]
         with contextlib.chdir(project):
             sys.path.insert(0, str(project))
             try:

@@ -153,6 +153,7 @@ def test_hydra_composes_the_same_from_the_file_alone(algorithm: Any, tmp_path: P
             "reward.custom_reward_function.path",
             "trainer.default_local_dir",
             "reward.reward_kwargs",  # empty, where the file does not have it
+            "trainer.test_freq",  # off, where no prompt was held out
         }
 
 
