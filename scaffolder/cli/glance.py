@@ -66,13 +66,13 @@ def show_outlook(spec: "ProjectSpec", plan: "Plan") -> None:
 
 def show_stops(spec: "ProjectSpec", plan: "Plan", found: "Inspection | None") -> None:
     """What a glance sees that will stop online training, where nobody was asked."""
-    from scaffolder import rollouts
+    from scaffolder import forecast, rollouts
 
     if choice := rollouts.tools_to_choose(spec.model_dump()):
         with_tools, ways = choice
         choices = " or ".join(f"--set rows_with_tools={way}" for way in ways if way != "refuse")
         _note(f"{with_tools:,} prompts have tools, and training will refuse them: {choices}.")
-    elif found and plan.responses:
+    elif found and plan.responses and forecast.soon_read(Path(spec.rollouts)):  # all was seen
         left = found.summary["tasks"]["asked"]
         left -= found.with_tools if spec.rows_with_tools == "drop" else 0
         step = plan.global_batch_size * plan.updates // plan.responses
